@@ -1,0 +1,1 @@
+"""The words that every process of Millstream shares: no infrastructure is imported here."""

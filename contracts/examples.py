@@ -1,0 +1,45 @@
+"""The training example: what the join agent writes to the feedback topic and what the model learns from."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from contracts.events import EventKind, UtcDatetime
+from contracts.ids import EventId, ExampleId, ItemId, ModelVersion, RequestId, UserId
+
+
+class TrainingExample(BaseModel):
+    """One labelled (user, item) pair with the user's history just before it.
+
+    Attributes:
+        example_id: Idempotence key, a function of what it was joined from: a redelivery gives the same id.
+        at: Event time of the outcome, or of the impression for a negative.
+        outcome: What the user did with the item; None for an item that was shown and left alone.
+        event_id: The outcome's event; None for a negative.
+        request_id: The answer that showed the item; None for an organic interaction (no impression known).
+        position: Where it was shown, from 0; None when organic.
+        model_version: The version that ranked that answer.
+        quantity: Units bought; below zero cancels.
+        history_items: Items before this one, oldest first, at most `HISTORY_LENGTH`, aligned with the next two.
+        history_kinds: Event kinds of the history.
+        history_times_ms: Event times of the history, ms since the epoch.
+        traced: Whether the learner stamps the way of `event_id`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: Literal[1] = 1
+    example_id: ExampleId
+    user_id: UserId
+    item_id: ItemId
+    at: UtcDatetime
+    outcome: EventKind | None
+    event_id: EventId | None = None
+    request_id: RequestId | None = None
+    position: Annotated[int, Field(ge=0)] | None = None
+    model_version: ModelVersion | None = None
+    quantity: int = 1
+    history_items: tuple[ItemId, ...] = ()
+    history_kinds: tuple[EventKind, ...] = ()
+    history_times_ms: tuple[int, ...] = ()
+    traced: bool = False

@@ -1,0 +1,40 @@
+"""What the user agent tells the item agent: the same interactions, keyed by item, many in one message.
+
+A message is folded into an item's counts exactly once: `source_partition` and `source_offset` name the event's place
+in the topic `events`, and an item ignores places that it has already passed.
+"""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from contracts.events import EventKind, UtcDatetime
+from contracts.ids import EventId, ItemId
+
+
+class ItemTouch(BaseModel):
+    """One interaction (or impression) seen from the item.
+
+    Attributes:
+        neighbours: Items that the same user touched before it in the same session, newest last: the co-visits.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    event_id: EventId
+    source_partition: int
+    source_offset: int
+    kind: EventKind
+    at: UtcDatetime
+    quantity: int = 1
+    neighbours: tuple[ItemId, ...] = ()
+
+
+class ItemTouches(BaseModel):
+    """A batch of touches of one item, in the order of their places in `events`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: Annotated[int, Field(ge=1, le=1)] = 1
+    item_id: ItemId
+    touches: tuple[ItemTouch, ...]

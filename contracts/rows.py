@@ -1,0 +1,43 @@
+"""Feature rows and vectors as they travel on topics: what the streams publish and serving and training keep."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from contracts.events import UtcDatetime
+from contracts.features import ItemFeatures
+from contracts.ids import ItemId
+
+
+class ItemFeatureRow(BaseModel):
+    """An item's features as of `at`; the value on the compacted topic `item-features`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    item_id: ItemId
+    at: UtcDatetime
+    values: dict[str, Any]
+
+    def features(self) -> ItemFeatures:
+        """The typed row."""
+        return ItemFeatures.from_values(self.values)
+
+
+class ItemVectors(BaseModel):
+    """An item's content vectors; the value on the compacted topic `item-vectors`. A tombstone deletes them.
+
+    Attributes:
+        text: Base64 of little-endian float16, unit length; None when the item has no text.
+        picture: The same of the picture; None when the item has no (readable) picture.
+        text_encoder: Name of the text encoder, so that vectors of two encoders are never mixed.
+        picture_encoder: Name of the picture encoder.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    item_id: ItemId
+    at: UtcDatetime
+    text: str | None
+    picture: str | None
+    text_encoder: str
+    picture_encoder: str

@@ -1,0 +1,138 @@
+"""Settings: read once from the environment (`MILLSTREAM_*`), frozen, typed; the only reader of the environment.
+
+Two profiles, *embedded* and *cluster*. Only addresses differ between them: every other setting has one default.
+"""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """All settings. The environment's name of a field is `MILLSTREAM_` and its name in capitals."""
+
+    model_config = SettingsConfigDict(env_prefix="MILLSTREAM_", frozen=True, extra="ignore")
+
+    profile: Literal["embedded", "cluster"] = "embedded"
+    state_dir: Path = Path(".millstream")
+
+    # Addresses. In the embedded profile an empty one is filled with the local stack's.
+    kafka_bootstrap: str = ""
+    milvus_uri: str = ""
+    milvus_token: SecretStr = SecretStr("")
+    redis_url: str = ""
+    ray_address: str = ""
+    gateway_host: str = "127.0.0.1"
+    gateway_port: int = 8000
+    gateway_url: str = ""
+    broker_port: int = 29092
+    vectors_port: int = 29530
+    streams_metrics_port: int = 29201
+    learner_metrics_port: int = 29202
+
+    # Streams.
+    app_id: str = "millstream"
+    session_gap_s: int = 1800
+    attribution_window_s: int = 1800
+    affinity_half_life_s: int = 7 * 86400
+    trend_half_life_s: int = 6 * 3600
+    feature_write_every_s: float = 0.1
+    archive_flush_every_s: float = 5.0
+
+    # Encoders: names in services/embedding/registry.py.
+    text_encoder: str = "wordllama"
+    picture_encoder: str = "efficientnet-lite0"
+    picture_max_bytes: int = 4_000_000
+
+    # Serving.
+    serving_replicas: int = 1
+    embedding_replicas: int = 1
+    request_deadline_ms: int = 300
+    body_max_bytes: int = 8_000_000
+    publish_timeout_s: float = 5.0
+    candidates_per_source: int = 100
+    heartbeat_every_s: float = 2.0
+    heartbeat_stale_after_s: float = 10.0
+
+    # Training.
+    train_workers: int = 0
+    train_epochs: int = 4
+    train_device: Literal["cpu", "cuda"] = "cpu"
+    train_seconds_limit: float = 0.0
+    model_width: int = 64
+    learner_publish_every_s: float = 3.0
+    learner_batch: int = 64
+    seed: int = 7
+
+    @model_validator(mode="after")
+    def _addresses(self) -> Self:
+        if self.profile == "cluster":
+            missing = [name for name in ("kafka_bootstrap", "milvus_uri", "redis_url") if not getattr(self, name)]
+            if missing:
+                names = ", ".join(f"MILLSTREAM_{name.upper()}" for name in missing)
+                raise ValueError(f"found profile=cluster without {names}; expected an address for each")
+        return self
+
+    @property
+    def embedded_broker(self) -> bool:
+        """Whether the log is the local stack's own broker (Tansu), not an Apache Kafka."""
+        return not self.kafka_bootstrap
+
+    @property
+    def bootstrap(self) -> str:
+        """Kafka's bootstrap servers."""
+        return self.kafka_bootstrap or f"127.0.0.1:{self.broker_port}"
+
+    @property
+    def vectors_uri(self) -> str:
+        """Milvus's address."""
+        return self.milvus_uri or f"http://127.0.0.1:{self.vectors_port}"
+
+    @property
+    def gateway(self) -> str:
+        """The gateway's base URL, as other processes reach it."""
+        return self.gateway_url or f"http://127.0.0.1:{self.gateway_port}"
+
+    @property
+    def models_dir(self) -> Path:
+        """The model store: one directory a version."""
+        return self.state_dir / "models"
+
+    @property
+    def archive_dir(self) -> Path:
+        """Partitioned Parquet: events, feedback, items, item_vectors, user_features, item_features."""
+        return self.state_dir / "archive"
+
+    @property
+    def pictures_dir(self) -> Path:
+        """The picture store."""
+        return self.state_dir / "pictures"
+
+    @property
+    def feast_dir(self) -> Path:
+        """Feast's registry and, without Redis, its SQLite online store."""
+        return self.state_dir / "feast"
+
+    @property
+    def faust_dir(self) -> Path:
+        """Faust's RocksDB tables."""
+        return self.state_dir / "faust"
+
+    @property
+    def logs_dir(self) -> Path:
+        """Logs of the local stack's processes."""
+        return self.state_dir / "logs"
+
+    @property
+    def cache_dir(self) -> Path:
+        """What survives a fresh start: exported encoders, drawn pictures, vectors by content."""
+        return self.state_dir.parent / ".millstream-cache"
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """The process's settings, read from the environment at the first call."""
+    return Settings()
