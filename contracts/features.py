@@ -4,7 +4,7 @@ The stream writes these, Feast declares its views from them, training joins them
 `ItemFeatures` are the typed form of one row; a test holds that their fields are the tables' names, in order.
 """
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
@@ -59,7 +59,10 @@ class _Row:
 
     def to_values(self) -> dict[str, Any]:
         """The row as plain values, tuples as lists: what Feast and Parquet take."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        return {
+            field.name: list(value) if isinstance(value := getattr(self, field.name), tuple) else value
+            for field in fields(self)
+        }
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,169 @@
+"""Following whole topics without a consumer group: the port `Tail` on kafka-python.
+
+During an outage of the broker `poll` returns nothing and the client reconnects by itself; it raises LogUnavailable only
+when the tail cannot be opened. A log that was replaced by a shorter one (Tansu keeps its messages in memory) is read
+again from its beginning.
+"""
+
+import logging
+import time
+from collections.abc import Sequence
+from typing import Literal
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError
+from kafka.net.compat import KafkaNetClient
+
+from contracts.errors import LogUnavailable
+from contracts.ports import LoggedMessage
+from contracts.topics import Topic
+from eventlog.ends import partitions_of, true_ends
+
+log = logging.getLogger(__name__)
+
+
+class KafkaTail:
+    """Implements `contracts.ports.Tail`; for one thread. Connects at the first `poll` or `caught_up`.
+
+    Args:
+        bootstrap: Bootstrap servers, `host:port`, several separated by commas.
+        topics: The topics to follow, all partitions of each.
+        start: From the first message kept, or only what comes after the tail is opened.
+        fetch_wait_ms: How long the broker holds a fetch open; Tansu sleeps it out, so it bounds freshness there.
+    """
+
+    def __init__(
+        self,
+        bootstrap: str,
+        topics: Sequence[Topic],
+        start: Literal["beginning", "end"] = "beginning",
+        *,
+        fetch_wait_ms: int = 50,
+    ):
+        self._bootstrap = bootstrap
+        self._topics = tuple(topics)
+        self._start = start
+        self._fetch_wait_ms = fetch_wait_ms
+        self._consumer: KafkaConsumer | None = None
+        self._targets: dict[TopicPartition, int] = {}
+
+    def poll(self, timeout_s: float) -> list[LoggedMessage]:
+        """The next messages in order per partition, maybe none (as during an outage).
+
+        Raises:
+            LogUnavailable: the broker or a topic was not there when the tail was to be opened; the next call retries.
+        """
+        consumer = self._opened()
+        try:
+            batches = consumer.poll(timeout_ms=round(timeout_s * 1000), max_records=5000)
+            self._follow_replaced(consumer)
+        except KafkaError as error:
+            raise self._unavailable(error) from error
+        return [
+            LoggedMessage(record.topic, record.partition, record.offset, record.key, record.value)
+            for records in batches.values()
+            for record in records
+        ]
+
+    def caught_up(self) -> bool:
+        """Whether everything that was in the topics when the tail was opened has been polled. Raises as `poll`."""
+        consumer = self._opened()
+        for partition, target in list(self._targets.items()):
+            if consumer.position(partition, timeout_ms=1000) >= target:
+                del self._targets[partition]
+        return not self._targets
+
+    def close(self) -> None:
+        """Releases the connection; a later `poll` opens the tail anew."""
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            consumer.close(autocommit=False, timeout_ms=1000)
+
+    def _opened(self) -> KafkaConsumer:
+        if self._consumer is not None:
+            return self._consumer
+        consumer = None
+        try:
+            consumer = connect(self._bootstrap, fetch_wait_ms=self._fetch_wait_ms)
+            partitions = partitions_of(consumer, self._topics)
+            ends = true_ends(consumer, partitions)
+            consumer.assign(partitions)
+            if self._start == "beginning":
+                consumer.seek_to_beginning()
+                self._targets = {partition: end for partition, end in ends.items() if end > 0}
+            else:
+                for partition, end in ends.items():
+                    consumer.seek(partition, end)
+                self._targets = {}
+            consumer.resume(*partitions)
+        except (KafkaError, LogUnavailable) as error:
+            if consumer is not None:
+                consumer.close(autocommit=False, timeout_ms=1000)
+            raise (error if isinstance(error, LogUnavailable) else self._unavailable(error)) from error
+        self._consumer = consumer
+        return consumer
+
+    def _follow_replaced(self, consumer: KafkaConsumer) -> None:
+        for partition in consumer.assignment():
+            watermark = consumer.highwater(partition)
+            if watermark is not None and consumer.position(partition, timeout_ms=1000) > watermark:
+                log.warning("the log of %s was replaced; reading it from its beginning", partition)
+                consumer.seek_to_beginning(partition)
+
+    def _unavailable(self, error: BaseException) -> LogUnavailable:
+        return LogUnavailable(
+            f"found {type(error).__name__} ({error}) from the broker at {self._bootstrap}; expected the topics "
+            f"{[topic.name for topic in self._topics]}; check that the broker runs and retry"
+        )
+
+
+def connect(bootstrap: str, group: str | None = None, fetch_wait_ms: int = 100, **extra: object) -> KafkaConsumer:
+    """A kafka-python consumer with this project's settings.
+
+    Raises:
+        KafkaError: no broker answers within five seconds.
+    """
+    clients: list[KafkaNetClient] = []
+
+    def client(**configs: object) -> KafkaNetClient:
+        clients.append(KafkaNetClient(**configs))
+        return clients[-1]
+
+    try:
+        return _consumer(bootstrap, group, fetch_wait_ms, kafka_client=client, **extra)
+    except KafkaError:
+        # The constructor leaves its network thread behind when it finds no broker.
+        for left in clients:
+            left.close()
+        raise
+
+
+def _consumer(bootstrap: str, group: str | None, fetch_wait_ms: int, **extra: object) -> KafkaConsumer:
+    return KafkaConsumer(
+        bootstrap_servers=bootstrap.split(","),
+        group_id=group,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        allow_auto_create_topics=False,
+        fetch_max_wait_ms=fetch_wait_ms,
+        request_timeout_ms=10_000,
+        reconnect_backoff_max_ms=1000,
+        bootstrap_timeout_ms=5000,
+        metrics_enabled=False,
+        **extra,
+    )
+
+
+def wait_until_caught_up(tail: KafkaTail, timeout_s: float) -> list[LoggedMessage]:
+    """All messages up to where the topics ended when the tail was opened.
+
+    Raises:
+        LogUnavailable: they did not come within `timeout_s`.
+    """
+    deadline = time.monotonic() + timeout_s
+    messages: list[LoggedMessage] = []
+    while not tail.caught_up():
+        if time.monotonic() > deadline:
+            raise LogUnavailable(f"found the tail behind after {timeout_s} s; expected it caught up; check the broker")
+        messages += tail.poll(0.1)
+    return messages

@@ -1,0 +1,1 @@
+"""Stored state behind the ports: features, vectors, pictures, model versions, the archive."""

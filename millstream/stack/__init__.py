@@ -1,0 +1,1 @@
+"""The local stack: which processes it has, and the supervisor that starts, watches, restarts and stops them."""

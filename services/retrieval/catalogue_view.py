@@ -1,0 +1,129 @@
+"""The catalogue in memory: items, their features and content vectors, as the log tells them.
+
+One thread writes (the tail), many read. Single reads are plain dictionary look-ups; what must be iterated is kept as
+immutable tuples that the writer replaces (`refresh`), so that a reader never sees a change half done.
+"""
+
+import math
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from contracts.catalogue import Item
+from contracts.features import ItemFeatures
+from contracts.ids import ItemId
+from contracts.ports import Vectors
+from services.retrieval.lexical import LexicalIndex
+
+
+@dataclass(frozen=True)
+class Content:
+    """An item's content vectors, each of shape (D,) and unit length; None where it has none."""
+
+    text: Vectors | None
+    picture: Vectors | None
+
+
+class CatalogueView:
+    """What the gateway knows of every item.
+
+    Args:
+        trend_half_life_s: Half-life of the trend score, as the item features are computed with it.
+    """
+
+    def __init__(self, trend_half_life_s: float):
+        self._half_life_ms = trend_half_life_s * 1000
+        self._items: dict[ItemId, Item] = {}
+        self._features: dict[ItemId, ItemFeatures] = {}
+        self._content: dict[ItemId, Content] = {}
+        self._popular: tuple[ItemId, ...] = ()
+        self._popular_in: dict[str, tuple[ItemId, ...]] = {}
+        self._dirty = False
+        self._lock = threading.Lock()
+        self.lexical = LexicalIndex()
+
+    def put(self, item: Item) -> None:
+        """Adds the item or replaces it."""
+        with self._lock:
+            self._items[item.item_id] = item
+            self._dirty = True
+        self.lexical.put(item)
+
+    def remove(self, item_id: ItemId) -> None:
+        """Forgets the item and all that is known of it; one that is not there is no error."""
+        with self._lock:
+            self._items.pop(item_id, None)
+            self._features.pop(item_id, None)
+            self._content.pop(item_id, None)
+            self._dirty = True
+        self.lexical.remove(item_id)
+
+    def put_features(self, item_id: ItemId, features: ItemFeatures) -> None:
+        """Replaces the item's features; they may come before the item itself."""
+        with self._lock:
+            self._features[item_id] = features
+            self._dirty = True
+
+    def put_content(self, item_id: ItemId, content: Content | None) -> None:
+        """Replaces the item's content vectors; None forgets them."""
+        with self._lock:
+            if content is None:
+                self._content.pop(item_id, None)
+            else:
+                self._content[item_id] = content
+
+    def refresh(self) -> None:
+        """Orders the items anew if anything changed since the last call; the writer calls it now and then."""
+        with self._lock:
+            if not self._dirty:
+                return
+            self._dirty = False
+            items, features = dict(self._items), dict(self._features)
+        order = sorted(items, key=lambda item_id: (-self._trend(features.get(item_id)), item_id))
+        by_category: dict[str, list[ItemId]] = {}
+        for item_id in order:
+            by_category.setdefault(items[item_id].category, []).append(item_id)
+        self._popular_in = {category: tuple(members) for category, members in by_category.items()}
+        self._popular = tuple(order)
+
+    def item(self, item_id: ItemId) -> Item | None:
+        """The item; None when it is unknown or deleted."""
+        return self._items.get(item_id)
+
+    def features(self, item_id: ItemId) -> ItemFeatures | None:
+        """The item's features; None when no interaction has reached it."""
+        return self._features.get(item_id)
+
+    def content(self, item_id: ItemId) -> Content | None:
+        """The item's content vectors; None when they are not computed yet."""
+        return self._content.get(item_id)
+
+    def popular(self, category: str | None = None) -> Sequence[ItemId]:
+        """All items (of the category), what is trending first, items without interactions behind in order of id."""
+        return self._popular if category is None else self._popular_in.get(category, ())
+
+    def is_trending(self, item_id: ItemId) -> bool:
+        """Whether interactions have reached the item lately."""
+        features = self._features.get(item_id)
+        return features is not None and features.trend_score > 0
+
+    def categories(self) -> dict[str, int]:
+        """Number of items by category."""
+        return {category: len(members) for category, members in sorted(self._popular_in.items())}
+
+    def with_content(self) -> list[ItemId]:
+        """Ids of the items that have content vectors, at this moment."""
+        with self._lock:
+            return [item_id for item_id in self._content if item_id in self._items]
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def _trend(self, features: ItemFeatures | None) -> float:
+        """Logarithm (base 2) of the trend score decayed to one common moment.
+
+        score x 2^(-(now - last) / half_life) has the same order at every `now`, so `now` can be left out.
+        """
+        if features is None or features.trend_score <= 0:
+            return -math.inf
+        return math.log2(features.trend_score) + features.last_event_ms / self._half_life_ms

@@ -1,0 +1,87 @@
+"""Candidates whose text or picture is like that of the nearest items of the context.
+
+An item's neighbours change only with the catalogue, so they are kept for a while: most requests search nothing. The
+first request for an item pays for its two searches, side by side.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+from contracts.errors import VectorsUnavailable
+from contracts.ids import ItemId
+from contracts.ports import VectorHit, VectorIndex
+from contracts.requests import Degradation, Source
+from contracts.vector_collections import CONTENT_PICTURE, CONTENT_TEXT
+from services.bounded import Bounded
+from services.retrieval.candidates import Candidate, Found, Query
+from services.retrieval.catalogue_view import CatalogueView
+from services.retrieval.merge import RANK_OFFSET
+
+ANCHORS = 3
+NEIGHBOURS = 50
+KEEP_S = 60.0
+KEEP_ITEMS = 20_000
+
+
+class ContentSource:
+    """Fuses the neighbours of the context's first items by reciprocal rank, text and picture alike.
+
+    Args:
+        view: The catalogue, for the items' own vectors.
+        index: The vector index.
+        vectors: The threads and the breaker that the index is called behind.
+        timeout_s: Deadline of one search.
+        monotonic_s: Seconds, never going back.
+    """
+
+    name = Source.CONTENT
+
+    def __init__(
+        self,
+        view: CatalogueView,
+        index: VectorIndex,
+        vectors: Bounded,
+        timeout_s: float,
+        monotonic_s: Callable[[], float] = time.monotonic,
+    ):
+        self._view = view
+        self._index = index
+        self._vectors = vectors
+        self._timeout_s = timeout_s
+        self._monotonic_s = monotonic_s
+        self._kept: OrderedDict[ItemId, tuple[float, list[list[VectorHit]]]] = OrderedDict()
+
+    async def find(self, query: Query) -> Found:
+        """Best first; nothing for a context without content vectors."""
+        anchors = [item_id for item_id in query.context if self._view.content(item_id) is not None][:ANCHORS]
+        try:
+            found = await asyncio.gather(*(self._neighbours(anchor) for anchor in anchors))
+        except VectorsUnavailable:
+            return Found([], frozenset({Degradation.VECTORS}))
+        scores: dict[ItemId, float] = {}
+        for depth, lists in enumerate(found, start=1):
+            for hits in lists:
+                for rank, hit in enumerate(hits, start=1):
+                    scores[hit.item_id] = scores.get(hit.item_id, 0.0) + 1 / depth / (RANK_OFFSET + rank)
+        best = sorted(scores.keys() - set(anchors), key=lambda item_id: (-scores[item_id], item_id))[: query.limit]
+        return Found([Candidate(item_id, scores[item_id]) for item_id in best])
+
+    async def _neighbours(self, anchor: ItemId) -> list[list[VectorHit]]:
+        kept = self._kept.get(anchor)
+        if kept is not None and self._monotonic_s() - kept[0] < KEEP_S:
+            return kept[1]
+        content = self._view.content(anchor)
+        if content is None:
+            return []
+        searches = [
+            self._vectors.call(self._timeout_s, self._index.search, collection, vector, NEIGHBOURS)
+            for collection, vector in ((CONTENT_TEXT, content.text), (CONTENT_PICTURE, content.picture))
+            if vector is not None
+        ]
+        lists = list(await asyncio.gather(*searches))
+        self._kept[anchor] = (self._monotonic_s(), lists)
+        while len(self._kept) > KEEP_ITEMS:
+            self._kept.popitem(last=False)
+        return lists

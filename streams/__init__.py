@@ -1,0 +1,1 @@
+"""Events to features and training examples: pure state in `state/`, thin Faust agents in `agents/`."""

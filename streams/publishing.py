@@ -1,0 +1,71 @@
+"""What a batch sends: collected while folding, published together, and waited for before anything is acknowledged."""
+
+import asyncio
+from datetime import datetime
+
+from pydantic import BaseModel
+
+from contracts.deadletters import refused
+from contracts.errors import LogUnavailable
+from contracts.ids import EventId
+from contracts.ports import EventLog, LoggedMessage
+from contracts.topics import DEAD_LETTERS, TRACES, Topic
+from contracts.traces import Stage, TraceStamp
+from contracts.wire import encode
+from streams.metrics import StreamMetrics
+
+ACKNOWLEDGE_TIMEOUT_S = 30.0
+
+
+class Outbox:
+    """The messages of one batch. Encoding and sending run in a worker thread, off the event loop.
+
+    Args:
+        log: Where they go.
+        metrics: Counts them by topic.
+    """
+
+    def __init__(self, log: EventLog, metrics: StreamMetrics):
+        self._log = log
+        self._metrics = metrics
+        self._messages: list[tuple[Topic, str, BaseModel | None]] = []
+
+    def add(self, topic: Topic, key: str, value: BaseModel | None) -> None:
+        """One more message; None is a tombstone."""
+        self._messages.append((topic, key, value))
+
+    def refuse(self, message: LoggedMessage, error: Exception, now: datetime) -> None:
+        """A dead letter for a message that cannot be used."""
+        letter = refused(message.topic, message.partition, message.offset, message.key, message.value, error, now)
+        self._metrics.dead_letters.labels(message.topic, letter.reason).inc()
+        self.add(DEAD_LETTERS, message.topic, letter)
+
+    def stamp(self, event_id: EventId, stage: Stage, now: datetime) -> None:
+        """A stamp on a traced event."""
+        self.add(TRACES, event_id, TraceStamp(event_id=event_id, stage=stage, at=now))
+
+    async def send(self) -> None:
+        """Publishes all and returns once all are acknowledged.
+
+        Raises:
+            LogUnavailable: one was not. Some may have gone out: their receivers drop them when they come again.
+        """
+        if self._messages:
+            await asyncio.to_thread(self._send)
+
+    def _send(self) -> None:
+        futures = []
+        for topic, key, value in self._messages:
+            future = self._log.publish(topic, key, None if value is None else encode(value))
+            if future.done():
+                future.result()
+            futures.append(future)
+        try:
+            for future in futures:
+                future.result(ACKNOWLEDGE_TIMEOUT_S)
+        except TimeoutError as error:
+            raise LogUnavailable(
+                f"found a message not acknowledged after {ACKNOWLEDGE_TIMEOUT_S} s; expected it; check the broker"
+            ) from error
+        for topic, _, _ in self._messages:
+            self._metrics.events_out.labels(topic.name).inc()

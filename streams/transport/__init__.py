@@ -1,0 +1,1 @@
+"""Transports beside Faust's own: one, for the embedded broker."""

@@ -1,0 +1,45 @@
+"""Fixtures that every package's tests share: real servers, started once a session at their first use."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.register_assert_rewrite("tests.suites")
+
+from contracts.settings import Settings  # noqa: E402 - after the line that makes the suites' asserts tell values
+from tests.builders import servers  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def tansu() -> Iterator[str]:
+    """Bootstrap servers of a Tansu broker with all topics; shared, so use keys and groups of your own."""
+    with servers.running(servers.tansu()) as server:
+        yield servers.with_topics(server.address, embedded=True)
+
+
+@pytest.fixture(scope="session")
+def real_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Bootstrap servers of an Apache Kafka with all topics; shared, so use keys and groups of your own."""
+    with servers.kafka_cluster(tmp_path_factory.mktemp("kafka")) as cluster:
+        yield servers.with_topics(cluster.bootstrap, embedded=False)
+
+
+@pytest.fixture(scope="session")
+def milvus_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a Milvus Lite server; shared, so use collections of your own."""
+    with servers.running(servers.milvus_lite(tmp_path_factory.mktemp("milvus"))) as server:
+        yield server.address
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """Address of a Redis; skips where the machine has none."""
+    with servers.running(servers.redis()) as server:
+        yield server.address
+
+
+@pytest.fixture
+def local_settings(tmp_path: Path) -> Settings:
+    """Settings of the embedded profile with a state directory of this test's own."""
+    return Settings(state_dir=tmp_path / "state")

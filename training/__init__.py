@@ -1,0 +1,1 @@
+"""Examples to model version: the fusion transformer, its batch training and its incremental learner."""

@@ -1,0 +1,139 @@
+"""The training set as the archive holds it: examples, the catalogue as it stands last, and its content vectors."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from contracts.catalogue import Item
+from contracts.clock import to_ms
+from contracts.errors import NotEnoughData
+from contracts.events import EventKind
+from contracts.ids import ItemId, PictureKey
+from contracts.vectors import vector_from_base64
+from feature_repo.archive import ArchiveReader
+from training.data.sequences import ExampleRow, UserSequence, sequences
+from training.model.content import ContentShape, ContentTable, ItemContent
+from training.model.vocabulary import Vocabulary
+
+LEAST_POSITIVES = 50
+LEAST_ITEMS = 2
+SPARE_ID_ROWS = 256
+"""Id embeddings kept free for items that come between two batch trainings; the learner trains them."""
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Everything that a batch training reads.
+
+    Attributes:
+        table: Vocabulary and content of all items.
+        users: Their sequences of positives.
+        shown: Negatives: impressed and left alone.
+        examples: How many examples were read.
+    """
+
+    table: ContentTable
+    users: tuple[UserSequence, ...]
+    shown: tuple[ExampleRow, ...]
+    examples: int
+
+    @property
+    def data_from_ms(self) -> int:
+        """Event time of the oldest interaction, ms since the epoch."""
+        return min(int(user.times_ms[0]) for user in self.users)
+
+    @property
+    def data_to_ms(self) -> int:
+        """Event time of the newest interaction, ms since the epoch."""
+        return max(int(user.times_ms[-1]) for user in self.users)
+
+    def before(self, at_ms: int) -> "TrainingSet":
+        """The same with interactions and impressions before a time alone; users without any are left out."""
+        users = tuple(part for user in self.users if len(part := user.before(at_ms)))
+        shown = tuple(row for row in self.shown if row.at_ms < at_ms)
+        return TrainingSet(self.table, users, shown, sum(len(user) for user in users) + len(shown))
+
+
+def read(archive_dir: Path) -> TrainingSet:
+    """Reads the archive.
+
+    Raises:
+        NotEnoughData: too few items or interactions to train on.
+    """
+    archive = ArchiveReader(archive_dir)
+    contents = _contents(archive)
+    columns = ["example_id", "user_id", "item_id", "at", "outcome"]
+    rows = [
+        ExampleRow(
+            row["example_id"],
+            row["user_id"],
+            row["item_id"],
+            to_ms(row["at"]),
+            EventKind(row["outcome"]) if row["outcome"] else None,
+        )
+        for row in archive.read("feedback", columns).to_pylist()
+    ]
+    return training_set(contents, rows, where=str(archive_dir))
+
+
+def training_set(contents: Sequence[ItemContent], rows: Sequence[ExampleRow], where: str) -> TrainingSet:
+    """A training set of items and examples; examples of items that are not in the catalogue are left out.
+
+    Raises:
+        NotEnoughData: too few items or interactions; `where` is named in the message.
+    """
+    if len(contents) < LEAST_ITEMS:
+        raise NotEnoughData(
+            f"found {len(contents)} items in {where}; expected at least {LEAST_ITEMS}; load a catalogue first"
+        )
+    vocabulary = Vocabulary(content.item.item_id for content in contents)
+    users = sequences(rows, vocabulary)
+    positives = sum(len(user) for user in users)
+    if positives < LEAST_POSITIVES:
+        raise NotEnoughData(
+            f"found {positives} interactions with known items in {where}, of {len(rows)} examples; expected at least "
+            f"{LEAST_POSITIVES}; replay or collect events first, and check that their items are in the catalogue"
+        )
+    widths = [max((len(v) for v in vectors if v is not None), default=0) for vectors in _columns(contents)]
+    spare = max(SPARE_ID_ROWS, len(contents) // 4)
+    table = ContentTable(ContentShape(widths[0], widths[1], len(contents) + spare), vocabulary)
+    table.put(contents)
+    shown = tuple(row for row in rows if row.outcome is None and row.item_id in vocabulary)
+    return TrainingSet(table, tuple(users), shown, len(rows))
+
+
+def _columns(contents: Sequence[ItemContent]) -> tuple[list[Any], list[Any]]:
+    return [content.text for content in contents], [content.picture for content in contents]
+
+
+def _contents(archive: ArchiveReader) -> list[ItemContent]:
+    items = {row["item_id"]: row for row in archive.read("items").to_pylist()}
+    vectors = {row["item_id"]: row for row in archive.read("item_vectors").to_pylist()}
+    return [
+        ItemContent(
+            _item(row),
+            text=_vector(vectors.get(item_id), "text"),
+            picture=_vector(vectors.get(item_id), "picture"),
+        )
+        for item_id, row in sorted(items.items())
+        if not row["deleted"]
+    ]
+
+
+def _vector(row: dict[str, Any] | None, name: str) -> Any:
+    return vector_from_base64(row[name]) if row is not None and row[name] else None
+
+
+def _item(row: dict[str, Any]) -> Item:
+    return Item(
+        item_id=ItemId(row["item_id"]),
+        title=row["title"],
+        description=row["description"] or "",
+        category=row["category"] or "",
+        brand=row["brand"] or "",
+        price_cents=row["price_cents"],
+        in_stock=bool(row["in_stock"]),
+        attributes=dict(row["attributes"] or {}),
+        picture=PictureKey(row["picture"]) if row["picture"] else None,
+    )

@@ -1,0 +1,103 @@
+"""Windows to batches: right-padded to the history length, so that every batch has one shape.
+
+B windows, T = `HISTORY_LENGTH`. Output position t of the user tower is the user after t interactions; its target is an
+item that the user touches for the first time at t or within the next few interactions.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from contracts.features import HISTORY_LENGTH
+from training.data.sequences import UserSequence, windows
+from training.model.vocabulary import gap_buckets
+
+
+@dataclass(frozen=True)
+class SequenceBatch:
+    """A batch of windows.
+
+    Attributes:
+        items: (B, T) int64 item indices, 0 where padded.
+        kinds: (B, T) int64 kind rows.
+        gaps: (B, T) int64 buckets of the time to the next interaction.
+        targets: (B, T + 1) int64 item indices, 0 where there is no target.
+        weights: (B, T + 1) float32: 1 where there is a target.
+    """
+
+    items: Tensor
+    kinds: Tensor
+    gaps: Tensor
+    targets: Tensor
+    weights: Tensor
+
+    def to(self, device: torch.device) -> "SequenceBatch":
+        """The same on another device."""
+        return SequenceBatch(*(getattr(self, name).to(device) for name in self.__dataclass_fields__))
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """Which epoch is drawn, and for which of the workers: all draw the same windows and each takes its own."""
+
+    seed: int
+    number: int
+    rank: int = 0
+    world: int = 1
+
+
+def batches(users: Sequence[UserSequence], size: int, horizon: int, epoch: Epoch) -> Iterator[SequenceBatch]:
+    """One epoch: every user's windows once, shuffled, `size` at a time; as many batches for every worker.
+
+    Args:
+        users: All users, the same for all workers.
+        size: Windows a batch.
+        horizon: As `collate`.
+        epoch: Which draw; with several workers up to `world - 1` windows are left out, so that none waits for another.
+    """
+    shared = np.random.default_rng([epoch.seed, epoch.number])
+    cut = list(windows(users, shared))
+    order = shared.permutation(len(cut))
+    mine = order[: len(order) // epoch.world * epoch.world][epoch.rank :: epoch.world]
+    own = np.random.default_rng([epoch.seed, epoch.number, epoch.rank])
+    for start in range(0, len(mine), size):
+        yield collate([cut[place] for place in mine[start : start + size]], horizon, own)
+
+
+def collate(parts: Sequence[UserSequence], horizon: int, rng: np.random.Generator) -> SequenceBatch:
+    """A batch of windows, each of at most T + 1 interactions.
+
+    Args:
+        parts: The windows.
+        horizon: A position's target is the first fresh item at or after a random one of the next `horizon`
+            interactions; 1 is the next fresh item. After Pancha et al., PinnerFormer (2022), sec. 3.4 (dense
+            all-action loss); we draw one target a position.
+        rng: Source of the draws.
+    """
+    shape = (len(parts), HISTORY_LENGTH)
+    items, kinds, gaps = (np.zeros(shape, dtype=np.int64) for _ in range(3))
+    targets = np.zeros((len(parts), HISTORY_LENGTH + 1), dtype=np.int64)
+    weights = np.zeros((len(parts), HISTORY_LENGTH + 1), dtype=np.float32)
+    for row, part in enumerate(parts):
+        length = len(part)
+        inputs = min(length - 1, HISTORY_LENGTH)
+        items[row, :inputs] = part.items[:inputs]
+        kinds[row, :inputs] = part.kinds[:inputs]
+        gaps[row, :inputs] = gap_buckets(part.times_ms[:length].tolist(), int(part.times_ms[-1]))[:inputs]
+        chosen = _next_fresh(part.fresh)[np.minimum(np.arange(length) + rng.integers(0, horizon, length), length - 1)]
+        known = chosen < length
+        targets[row, :length][known] = part.items[chosen[known]]
+        weights[row, :length] = known
+    return SequenceBatch(*(torch.from_numpy(array) for array in (items, kinds, gaps, targets, weights)))
+
+
+def _next_fresh(fresh: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Place of the first fresh interaction at or after each place; L where there is none; shape (L,)."""
+    length = len(fresh)
+    places = np.where(fresh, np.arange(length), length)
+    following: NDArray[np.int64] = np.minimum.accumulate(places[::-1])[::-1]
+    return following

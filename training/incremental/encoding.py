@@ -1,0 +1,85 @@
+"""Examples of the feedback topic as tensors. B examples, T interactions (right-padded to the longest), N items, D width."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from contracts.clock import to_ms
+from contracts.events import EventKind
+from contracts.examples import TrainingExample
+from contracts.features import HISTORY_LENGTH
+from training.model.fusion import FusionTransformer
+from training.model.vocabulary import Vocabulary, gap_buckets, kind_row
+
+_CARTS = frozenset({EventKind.ADD_TO_CART, EventKind.PURCHASE})
+
+
+@dataclass(frozen=True)
+class ExampleBatch:
+    """A batch of examples.
+
+    Attributes:
+        items: (B, T) int64 item indices of the histories, 0 where padded.
+        kinds: (B, T) int64 kind rows.
+        gaps: (B, T) int64 gap buckets, to the example's time for the last.
+        lengths: (B,) int64 interactions of each history.
+        targets: (B,) int64 index of the example's item.
+        labels: (B, 3) float32 by `heads.Head`.
+    """
+
+    items: Tensor
+    kinds: Tensor
+    gaps: Tensor
+    lengths: Tensor
+    targets: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def users(self, model: FusionTransformer, vectors: Tensor) -> Tensor:
+        """The users just before their examples, (B, D), by the item vectors (N, D)."""
+        every = model.users(vectors[self.items], self.kinds, self.gaps)  # (B, T + 1, D)
+        return every[torch.arange(len(self)), self.lengths]  # (B, D)
+
+
+def encode_examples(examples: Sequence[TrainingExample], vocabulary: Vocabulary) -> ExampleBatch:
+    """A batch of the examples whose item is known; unknown items in a history are left out of it."""
+    known = [(example, index) for example in examples if (index := vocabulary.index(example.item_id)) is not None]
+    histories = [_history(example, vocabulary) for example, _ in known]
+    longest = max((len(history) for history in histories), default=0)
+    items, kinds, gaps = (np.zeros((len(known), longest), dtype=np.int64) for _ in range(3))
+    for row, ((example, _), history) in enumerate(zip(known, histories, strict=True)):
+        if history:
+            columns = list(zip(*history, strict=True))
+            items[row, : len(history)] = columns[0]
+            kinds[row, : len(history)] = columns[1]
+            gaps[row, : len(history)] = gap_buckets(columns[2], to_ms(example.at))
+    labels = [
+        (
+            float(example.outcome is not None and example.quantity > 0),
+            float(example.outcome in _CARTS and example.quantity > 0),
+            float(example.outcome == EventKind.PURCHASE and example.quantity > 0),
+        )
+        for example, _ in known
+    ]
+    return ExampleBatch(
+        items=torch.from_numpy(items),
+        kinds=torch.from_numpy(kinds),
+        gaps=torch.from_numpy(gaps),
+        lengths=torch.tensor([len(history) for history in histories], dtype=torch.int64),
+        targets=torch.tensor([index for _, index in known], dtype=torch.int64),
+        labels=torch.tensor(labels, dtype=torch.float32).reshape(-1, 3),
+    )
+
+
+def _history(example: TrainingExample, vocabulary: Vocabulary) -> list[tuple[int, int, int]]:
+    columns = zip(example.history_items, example.history_kinds, example.history_times_ms, strict=False)
+    return [
+        (index, kind_row(kind), time_ms)
+        for item, kind, time_ms in columns
+        if (index := vocabulary.index(item)) is not None
+    ][-HISTORY_LENGTH:]

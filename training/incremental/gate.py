@@ -1,0 +1,62 @@
+"""The gate: whether the learner's weights may be published. Pure; the progressive loss is that before learning."""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+
+class Verdict(StrEnum):
+    """What becomes of the weights; a refusal rolls them back. The value labels the metric."""
+
+    PUBLISH = "publish"
+    NOT_FINITE = "not_finite"
+    COLLAPSED = "collapsed"
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A running mean of the progressive loss and its spread, exponentially weighted.
+
+    Attributes:
+        mean: Running mean of the loss by round, 0 before the first.
+        variance: Running variance of it.
+        rounds: Rounds seen.
+        warm_up: Rounds before a collapse can be told.
+        deviations: How many standard deviations above the mean is a collapse.
+        margin: How much above the mean, at least, is a collapse: a loss of a few examples is noisy.
+    """
+
+    mean: float = 0.0
+    variance: float = 0.0
+    rounds: int = 0
+    warm_up: int = 5
+    deviations: float = 4.0
+    margin: float = 1.5
+
+    def judge(self, loss: float, finite: bool) -> Verdict:
+        """The verdict on weights.
+
+        Args:
+            loss: Progressive loss of the round's examples by the weights that are to be published.
+            finite: Whether all weights are finite.
+        """
+        if not finite or loss != loss or loss in (float("inf"), float("-inf")):
+            return Verdict.NOT_FINITE
+        if self.rounds >= self.warm_up and loss > self.ceiling():
+            return Verdict.COLLAPSED
+        return Verdict.PUBLISH
+
+    def ceiling(self) -> float:
+        """The loss above which a round is a collapse."""
+        return self.mean + max(self.margin, self.deviations * float(self.variance**0.5))
+
+    def after(self, loss: float, weight: float = 0.1) -> "Gate":
+        """The gate once a round's loss has been seen; call it for accepted rounds only."""
+        if self.rounds == 0:
+            return replace(self, mean=loss, rounds=1)
+        step = loss - self.mean
+        return replace(
+            self,
+            mean=self.mean + weight * step,
+            variance=(1 - weight) * (self.variance + weight * step * step),
+            rounds=self.rounds + 1,
+        )

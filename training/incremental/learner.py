@@ -1,0 +1,200 @@
+"""The learner's core: test on new examples, then learn from them and from some old ones, in small steps.
+
+It knows no log, store or index. A round is what happens between two publications; `snapshot` and `roll_back` bound it.
+B examples, T interactions, N items, D width.
+"""
+
+import copy
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from contracts.examples import TrainingExample
+from contracts.ids import EventId, ItemId
+from training.incremental.encoding import ExampleBatch, encode_examples
+from training.incremental.replay import Reservoir
+from training.loop import CLIP_NORM
+from training.losses import FULL_SOFTMAX_ITEMS, full_softmax, heads_loss
+from training.model.checkpoint import Checkpoint
+from training.model.content import ContentTable, ItemContent
+from training.model.features import HEAD_FEATURES, ItemFacts
+from training.model.fusion import FusionTransformer
+from training.snapshot import Snapshot
+
+LEARNING_RATE = 1e-3
+REPLAYED_PER_NEW = 2
+RESERVOIR = 20_000
+SAMPLED_ITEMS = 4096
+
+
+@dataclass(frozen=True)
+class StepMetrics:
+    """What the model knew of a batch before it learned from it.
+
+    Attributes:
+        examples: New examples in the batch that the model could use.
+        positives: Those of them with an outcome.
+        softmax_loss: Mean loss of the positives over the catalogue; NaN without positives.
+        recall_at_20: Share of the positives among the 20 best of all items; NaN without positives.
+        log_loss: Mean binary loss of the click head over all; NaN without examples.
+    """
+
+    examples: int
+    positives: int
+    softmax_loss: float
+    recall_at_20: float
+    log_loss: float
+
+
+@dataclass
+class Round:
+    """What was learned since the last publication."""
+
+    examples: int = 0
+    traced: list[EventId] = field(default_factory=list)
+    metrics: list[StepMetrics] = field(default_factory=list)
+
+    def loss(self) -> float:
+        """Progressive loss of the round, weighted by positives; 0 where there were none."""
+        known = [(step.softmax_loss, step.positives) for step in self.metrics if step.positives]
+        return sum(loss * count for loss, count in known) / sum(count for _, count in known) if known else 0.0
+
+
+class Learner:
+    """State: model, optimizer, content of the items, reservoir, and the round under way.
+
+    Args:
+        base: The version that it starts from.
+        table: Content of the items, of the base's vocabulary (it may have more).
+        seed: Of the replay's draws.
+    """
+
+    def __init__(self, base: Checkpoint, table: ContentTable, seed: int) -> None:
+        self.table = table
+        self.model: FusionTransformer = base.model
+        self.round = Round()
+        self.reservoir: Reservoir[TrainingExample] = Reservoir(RESERVOIR, np.random.default_rng(seed))
+        self._rng = np.random.default_rng(seed)
+        self._parameters = [p for name, p in self.model.named_parameters() if not name.startswith("heads.features")]
+        self._optimizer = torch.optim.AdamW(self._parameters, lr=LEARNING_RATE, weight_decay=0.0)
+        self._snapshot = copy.deepcopy(self.model.state_dict())
+        self._vectors = Snapshot.of(self.model, table).vectors
+
+    def observe(self, examples: Sequence[TrainingExample]) -> StepMetrics:
+        """Tests the model on the examples, then learns from them and as many replayed ones as `REPLAYED_PER_NEW` says.
+
+        Args:
+            examples: New ones, in their order; those of unknown items are left out.
+        """
+        batch = encode_examples(examples, self.table.vocabulary)
+        metrics = self._test(batch)
+        old = self.reservoir.sample(REPLAYED_PER_NEW * len(examples))
+        for example in examples:
+            self.reservoir.add(example)
+        if len(batch):
+            self._learn(batch if not old else encode_examples([*examples, *old], self.table.vocabulary))
+        self.round.examples += len(batch)
+        self.round.traced += [example.event_id for example in examples if example.traced and example.event_id]
+        self.round.metrics.append(metrics)
+        return metrics
+
+    def remember(self, examples: Iterable[TrainingExample]) -> None:
+        """Puts examples that the base has learned already into the reservoir alone."""
+        for example in examples:
+            self.reservoir.add(example)
+
+    def describe(self, contents: Iterable[ItemContent]) -> dict[ItemId, np.ndarray]:  # type: ignore[type-arg]
+        """Takes items in, new or changed, and gives their vectors, (D,) each. Raises InvalidMessage."""
+        every = list(contents)
+        self.table.put(every)
+        places = np.array([self.table.vocabulary.admit(content.item.item_id) for content in every], dtype=np.int64)
+        self.model.eval()
+        with torch.no_grad():
+            vectors = self.model.items(self.table.tokens(places)).numpy()
+        return {content.item.item_id: vector for content, vector in zip(every, vectors, strict=True)}
+
+    def finite(self) -> bool:
+        """Whether all weights are finite."""
+        return all(bool(torch.isfinite(tensor).all()) for tensor in self.model.state_dict().values())
+
+    def checkpoint(self) -> Checkpoint:
+        """A copy of the model with the item matrix by its present weights."""
+        model = copy.deepcopy(self.model).eval()
+        facts = tuple(ItemFacts.of(self.table.item(item_id)) for item_id in self.table.vocabulary)
+        self._vectors = Snapshot.of(model, self.table).vectors
+        return Checkpoint(model, self.table.vocabulary.copy(), facts, self._vectors.numpy())
+
+    def start_round(self) -> None:
+        """Ends the round as published: its weights are what a later refusal goes back to."""
+        self._snapshot = copy.deepcopy(self.model.state_dict())
+        self.round = Round()
+
+    def roll_back(self) -> None:
+        """Ends the round as refused: weights go back to the round's start, the optimizer begins anew."""
+        self.model.load_state_dict(self._snapshot)
+        self._optimizer = torch.optim.AdamW(self._parameters, lr=LEARNING_RATE, weight_decay=0.0)
+        self._vectors = Snapshot.of(self.model, self.table).vectors
+        self.round = Round()
+
+    def _test(self, batch: ExampleBatch) -> StepMetrics:
+        nan = float("nan")
+        if not len(batch):
+            return StepMetrics(0, 0, nan, nan, nan)
+        snapshot = self._current()
+        self.model.eval()
+        with torch.no_grad():
+            users = batch.users(self.model, snapshot.vectors)  # (B, D)
+            items = snapshot.vectors[batch.targets]  # (B, D)
+            match = self.model.pair_logits(users, items, snapshot.ids[batch.targets])  # (B,)
+            heads = self.model.heads(users, items, match, _no_features(len(batch)))  # (B, 3)
+            log_loss = float(heads_loss(heads[:, :1], batch.labels[:, :1], torch.ones_like(heads[:, :1])))
+            positive = batch.labels[:, 0] > 0  # (B,)
+            count = int(positive.sum())
+            if not count:
+                return StepMetrics(len(batch), 0, nan, nan, log_loss)
+            logits = self.model.catalogue_logits(users[positive], snapshot.vectors, snapshot.ids)  # (P, N)
+            targets = batch.targets[positive]  # (P,)
+            better = (logits > logits.gather(1, targets.unsqueeze(1))).sum(1)  # (P,)
+            recall = float((better < 20).float().mean())
+            return StepMetrics(len(batch), count, float(full_softmax(logits, targets)), recall, log_loss)
+
+    def _learn(self, batch: ExampleBatch) -> None:
+        self.model.train()
+        compared = self._compared(batch)
+        tokens = self.table.tokens(compared)
+        items = self.model.items(tokens)  # (K, D): a part of the catalogue when it is large
+        places = torch.from_numpy(np.searchsorted(compared, batch.targets.numpy()))  # (B,)
+        users = batch.users(self.model, self._current().vectors)  # (B, D): histories by the vectors of the round
+        match = self.model.pair_logits(users, items[places], tokens.ids[places])  # (B,)
+        heads = self.model.heads(users, items[places], match, _no_features(len(batch)))  # (B, 3)
+        loss = heads_loss(heads, batch.labels, torch.ones_like(heads))
+        positive = batch.labels[:, 0] > 0
+        if bool(positive.any()):
+            logits = self.model.catalogue_logits(users[positive], items, tokens.ids)  # (P, K)
+            loss = loss + full_softmax(logits, places[positive])
+        self._optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        torch.nn.utils.clip_grad_norm_(self._parameters, CLIP_NORM)
+        self._optimizer.step()
+
+    def _compared(self, batch: ExampleBatch) -> np.ndarray:  # type: ignore[type-arg]
+        count = len(self.table.vocabulary)
+        if count <= FULL_SOFTMAX_ITEMS:
+            return np.arange(count)
+        drawn = self._rng.integers(0, count, SAMPLED_ITEMS)
+        return np.unique(np.concatenate([batch.targets.numpy(), drawn]))
+
+    def _current(self) -> Snapshot:
+        count = len(self.table.vocabulary)
+        if len(self._vectors) < count:
+            self._vectors = Snapshot.of(self.model, self.table).vectors
+        ids = torch.arange(1, count + 1)
+        ids[ids > self.model.config.content.id_rows] = 0
+        return Snapshot(self.model, self._vectors, ids, self.model.item_bias(ids))
+
+
+def _no_features(count: int) -> torch.Tensor:
+    """Features are hidden while learning from the log: those of the example's own time are in the archive alone."""
+    return torch.zeros((count, len(HEAD_FEATURES)))

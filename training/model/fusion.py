@@ -1,0 +1,67 @@
+"""The fusion transformer: item tower and user tower in one space, retrieval by inner product, heads for ranking.
+
+The retrieval logit is `exp(log_scale) * <user, item> + bias[item]`; the bias is a learned popularity that only ranking
+adds, since a vector index knows inner products alone. N items, B users, T interactions, D width.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from training.model.content import ContentShape, ItemTokens
+from training.model.heads import RankingHeads
+from training.model.item_tower import ItemTower
+from training.model.user_tower import UserTower
+
+
+@dataclass(frozen=True)
+class FusionConfig:
+    """Sizes of the model. `dropout` is that of the user tower and of modalities alike."""
+
+    content: ContentShape
+    width: int = 64
+    layers: int = 2
+    attention_heads: int = 4
+    dropout: float = 0.2
+
+
+class FusionTransformer(nn.Module):
+    """The whole model; `items`, `users` and `heads` are its exits."""
+
+    def __init__(self, config: FusionConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.item_tower = ItemTower(config.content, config.width, config.attention_heads, config.dropout)
+        self.user_tower = UserTower(config.width, config.layers, config.attention_heads, config.dropout)
+        self.heads = RankingHeads(config.width)
+        self.bias = nn.Embedding(config.content.id_rows + 1, 1, padding_idx=0)
+        nn.init.zeros_(self.bias.weight)
+        self.log_scale = nn.Parameter(torch.tensor(1.6))
+
+    def items(self, tokens: ItemTokens) -> Tensor:
+        """Unit item vectors (N, D)."""
+        vectors: Tensor = self.item_tower(tokens)
+        return vectors
+
+    def users(self, items: Tensor, kinds: Tensor, gaps: Tensor) -> Tensor:
+        """Unit user vectors (B, T + 1, D) of all prefixes; arguments as `UserTower.forward`."""
+        vectors: Tensor = self.user_tower(items, kinds, gaps)
+        return vectors
+
+    def scale(self) -> Tensor:
+        """The inverse temperature of the softmax, at most e^4; scalar."""
+        return self.log_scale.clamp(max=4.0).exp()
+
+    def item_bias(self, ids: Tensor) -> Tensor:
+        """Learned popularity of id rows: (N,) int64 -> (N,)."""
+        bias: Tensor = self.bias(ids)
+        return bias.squeeze(-1)  # (N,)
+
+    def catalogue_logits(self, users: Tensor, items: Tensor, ids: Tensor) -> Tensor:
+        """Retrieval logits of users (B, D) against items (N, D) with id rows (N,): (B, N)."""
+        return self.scale() * users @ items.T + self.item_bias(ids)
+
+    def pair_logits(self, users: Tensor, items: Tensor, ids: Tensor) -> Tensor:
+        """Retrieval logits of pairs: (B, D), (B, D), (B,) -> (B,)."""
+        return self.scale() * (users * items).sum(-1) + self.item_bias(ids)
