@@ -13,17 +13,17 @@ from contracts.errors import LogUnavailable
 from contracts.topics import Topic
 
 FETCH_TIMEOUT_S = 10.0
+TOPIC_TIMEOUT_S = 5.0
+"""A topic that was just created may take this long to show in the metadata."""
 
 
-def partitions_of(
-    consumer: KafkaConsumer, topics: Sequence[Topic], timeout_s: float = FETCH_TIMEOUT_S
-) -> list[TopicPartition]:
+def partitions_of(consumer: KafkaConsumer, topics: Sequence[Topic]) -> list[TopicPartition]:
     """All partitions of the topics, as the broker has them.
 
     Raises:
-        LogUnavailable: a topic is not there within `timeout_s`.
+        LogUnavailable: a topic is not there within `TOPIC_TIMEOUT_S`.
     """
-    deadline = time.monotonic() + timeout_s
+    deadline = time.monotonic() + TOPIC_TIMEOUT_S
     found: list[TopicPartition] = []
     for topic in topics:
         while not (numbers := consumer.partitions_for_topic(topic.name)):

@@ -4,6 +4,7 @@ A message counts as consumed only once `commit` returns; what was not committed 
 rebalance.
 """
 
+import logging
 from collections.abc import Sequence
 
 from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
@@ -12,7 +13,10 @@ from kafka.errors import KafkaError
 from contracts.errors import LogUnavailable
 from contracts.ports import LoggedMessage
 from contracts.topics import Topic
+from eventlog.progress import Progress, longer_wait_ms
 from eventlog.tail import connect
+
+log = logging.getLogger(__name__)
 
 
 class GroupReader:
@@ -45,6 +49,7 @@ class GroupReader:
         self._max_messages = max_messages
         self._consumer: KafkaConsumer | None = None
         self._polled: dict[TopicPartition, int] = {}
+        self._progress = Progress()
 
     def poll(self, timeout_s: float) -> list[LoggedMessage]:
         """The next messages, maybe none (as during an outage or a rebalance).
@@ -55,6 +60,10 @@ class GroupReader:
         try:
             consumer = self._joined()
             batches = consumer.poll(timeout_ms=round(timeout_s * 1000), max_records=self._max_messages)
+            if self._progress.stalled(consumer, polled=bool(batches)):
+                self._fetch_wait_ms = longer_wait_ms(self._fetch_wait_ms)
+                log.warning("%s stalled; joining anew with fetches of %d ms", self._group, self._fetch_wait_ms)
+                self.close()
         except KafkaError as error:
             raise self._unavailable(error) from error
         for partition, records in batches.items():

@@ -18,6 +18,7 @@ from contracts.errors import LogUnavailable
 from contracts.ports import LoggedMessage
 from contracts.topics import Topic
 from eventlog.ends import partitions_of, true_ends
+from eventlog.progress import Progress, longer_wait_ms
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +47,7 @@ class KafkaTail:
         self._fetch_wait_ms = fetch_wait_ms
         self._consumer: KafkaConsumer | None = None
         self._targets: dict[TopicPartition, int] = {}
+        self._progress = Progress()
 
     def poll(self, timeout_s: float) -> list[LoggedMessage]:
         """The next messages in order per partition, maybe none (as during an outage).
@@ -57,6 +59,8 @@ class KafkaTail:
         try:
             batches = consumer.poll(timeout_ms=round(timeout_s * 1000), max_records=5000)
             self._follow_replaced(consumer)
+            if self._progress.stalled(consumer, polled=bool(batches)):
+                self._start_anew(consumer)
         except KafkaError as error:
             raise self._unavailable(error) from error
         return [
@@ -109,6 +113,19 @@ class KafkaTail:
             if watermark is not None and consumer.position(partition, timeout_ms=1000) > watermark:
                 log.warning("the log of %s was replaced; reading it from its beginning", partition)
                 consumer.seek_to_beginning(partition)
+                if partition in self._targets:
+                    self._targets[partition] = watermark
+
+    def _start_anew(self, consumer: KafkaConsumer) -> None:
+        """Goes on at the same places with a longer fetch wait (see `eventlog.progress`)."""
+        places = {partition: consumer.position(partition, timeout_ms=1000) for partition in consumer.assignment()}
+        self._fetch_wait_ms = longer_wait_ms(self._fetch_wait_ms)
+        log.warning("polls brought nothing though messages wait; going on with fetches of %d ms", self._fetch_wait_ms)
+        self.close()
+        self._consumer = connect(self._bootstrap, fetch_wait_ms=self._fetch_wait_ms)
+        self._consumer.assign(list(places))
+        for partition, place in places.items():
+            self._consumer.seek(partition, place)
 
     def _unavailable(self, error: BaseException) -> LogUnavailable:
         return LogUnavailable(

@@ -30,8 +30,15 @@ WRITE_BATCH = 1000
 CREATE_TIMEOUT_S = 30.0
 """Creating, loading and flushing take longer than a search; they are no part of a request."""
 
-FLUSH_ROWS = 500
-"""Milvus Lite searches rows that are not flushed one by one, 15 to 25 ms per 1,000."""
+FLUSH_ROWS = 1000
+"""Milvus Lite searches rows that are not flushed one by one, 15 to 25 ms per 1,000. A real Milvus seals its segments
+itself, and a flush there takes three seconds."""
+
+LITE = "milvus_lite"
+"""How Milvus Lite begins its version."""
+
+WRITE_TIMEOUT_S = 5.0
+"""A batch of `WRITE_BATCH` rows may take longer than a search; writers are no part of a request."""
 
 Answer = TypeVar("Answer")
 
@@ -42,7 +49,7 @@ class MilvusIndex:
     Args:
         uri: `http://host:port`.
         token: `user:password` or an API key; empty where the server asks for none.
-        timeout_s: The longest that a search, an upsert, a delete or a count takes.
+        timeout_s: The longest that a search, a delete or a count takes; an upsert has `WRITE_TIMEOUT_S` a batch.
     """
 
     def __init__(self, uri: str, token: str = "", timeout_s: float = 2.0):
@@ -112,7 +119,7 @@ class MilvusIndex:
     def _upsert(self, client: MilvusClient, collection: str, rows: list[dict[str, Any]]) -> None:
         if not self._ready(client, collection):
             raise VectorsUnavailable(f"found no collection {collection!r} at {self._uri}; expected it ensured first")
-        client.upsert(collection, rows, timeout=max(self._timeout_s, CREATE_TIMEOUT_S))
+        client.upsert(collection, rows, timeout=max(self._timeout_s, WRITE_TIMEOUT_S))
         self._flush_when_due(client, collection, len(rows))
 
     def _delete(self, client: MilvusClient, collection: str, item_ids: list[ItemId]) -> None:
@@ -156,7 +163,7 @@ class MilvusIndex:
             due = self._unflushed[collection] >= FLUSH_ROWS
             if due:
                 self._unflushed[collection] = 0
-        if due:
+        if due and client.get_server_version(timeout=self._timeout_s).startswith(LITE):
             client.flush(collection, timeout=CREATE_TIMEOUT_S)
 
     def _answered(self, call: Callable[[MilvusClient], Answer]) -> Answer:

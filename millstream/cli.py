@@ -48,8 +48,8 @@ app = typer.Typer(
 @app.callback()
 def _every_command() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    for noisy in ("kafka", "httpx", "httpcore"):
-        logging.getLogger(noisy).setLevel(logging.ERROR)
+    for noisy in ("kafka", "httpx", "httpcore"):  # Their trouble reaches a person as our own errors.
+        logging.getLogger(noisy).setLevel(logging.CRITICAL)
 
 
 _COMMANDS: dict[str, Callable[..., None]] = {

@@ -13,7 +13,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from contracts.errors import MillstreamError
 
-out = Console(highlight=False, soft_wrap=True)
+PLAIN_WIDTH = 160
+
+out = Console(highlight=False, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 Advance = Callable[[float, float, str], None]
@@ -27,7 +29,7 @@ def interactive() -> bool:
 
 def say(text: str) -> None:
     """One line of what is happening."""
-    out.print(text)
+    out.print(text, soft_wrap=True)
 
 
 def fail(error: MillstreamError) -> None:

@@ -18,14 +18,17 @@ def main() -> None:
     """Runs the serving plane in the foreground."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     stopped = threading.Event()
+    _set_on_signals(stopped)
+    serve_until(stopped, settings())
 
+
+def _set_on_signals(stopped: threading.Event) -> None:
     def stop(signal_number: int, _: FrameType | None) -> None:
         log.info("stopping on signal %d", signal_number)
         stopped.set()
 
     for wanted in (signal.SIGTERM, signal.SIGINT):
         signal.signal(wanted, stop)
-    serve_until(stopped, settings())
 
 
 def serve_until(stopped: threading.Event, configuration: Settings) -> None:
@@ -48,9 +51,9 @@ def serve_until(stopped: threading.Event, configuration: Settings) -> None:
             object_store_memory=OBJECT_STORE_BYTES,
             log_to_driver=False,
             logging_level=logging.WARNING,
-            _node_ip_address="127.0.0.1",
             _temp_dir=str(directory),
         )
+    _set_on_signals(stopped)  # again, for Ray has put its own
     try:
         serve.start(http_options={"host": configuration.gateway_host, "port": configuration.gateway_port})
         serve.run(application(configuration), name=NAME, route_prefix="/")

@@ -59,6 +59,9 @@ def prepare(settings: Settings) -> Path:
         # Shutting down waits for requests under way, not for half a minute.
         "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
         "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": "5",
+        # A busy machine takes longer than 5 s to start a proxy; Serve kills what is late three times.
+        "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "30",
+        "RAY_SERVE_HAPROXY_STARTUP_TIMEOUT_S": "60",
         # A killed replica or HAProxy is noticed within seconds.
         "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "2",
         "RAY_SERVE_HAPROXY_HEALTH_CHECK_INTER": "1s",
@@ -83,6 +86,9 @@ def prepare(settings: Settings) -> Path:
         "RAY_BACKEND_LOG_LEVEL": "warning",
     }.items():
         os.environ.setdefault(name, value)
+    if not settings.ray_address:
+        # Despite its name it works on Linux too: Ray's own servers then bind to loopback, not to all interfaces.
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     return directory
 
 

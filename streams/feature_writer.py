@@ -29,6 +29,8 @@ Row = TypeVar("Row", UserFeatures, ItemFeatures)
 
 WRITE_LIMIT = 500
 LAST_RETRY_S = 5.0
+REST_SHARE = 3.0
+"""The rest after a write, as a multiple of how long the write took."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -82,6 +84,7 @@ class FeatureWriter(Generic[Row]):
         self._pending: dict[str, Offer[Row]] = {}
         self._restored: dict[str, Offer[Row]] = {}
         self._changed = threading.Condition()
+        self._failed = 0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"{sink.entity}-features", daemon=True)
 
@@ -109,8 +112,11 @@ class FeatureWriter(Generic[Row]):
             self._restored[key] = _newer(offer, self._restored.get(key))
             self._changed.notify_all()
 
-    def flush(self) -> int:
+    def flush(self, traced_only: bool = False) -> int:
         """Writes the next rows, at most `WRITE_LIMIT`.
+
+        Args:
+            traced_only: Leave rows without a traced event for later.
 
         Returns:
             How many.
@@ -118,7 +124,7 @@ class FeatureWriter(Generic[Row]):
         Raises:
             Unavailable: the store is away; the rows wait on.
         """
-        taken = self._taken()
+        taken = self._taken(traced_only)
         if not taken:
             return 0
         rows = {key: (offer.at, offer.row()) for key, offer in taken.items()}
@@ -133,11 +139,11 @@ class FeatureWriter(Generic[Row]):
         self._count(taken)
         return len(rows)
 
-    def _taken(self) -> dict[str, Offer[Row]]:
+    def _taken(self, traced_only: bool) -> dict[str, Offer[Row]]:
         with self._changed:
-            keys = list(self._pending)[:WRITE_LIMIT]
+            keys = [key for key, offer in self._pending.items() if offer.traced or not traced_only][:WRITE_LIMIT]
             taken = {key: _newer(self._pending.pop(key), self._restored.pop(key, None)) for key in keys}
-            for key in list(self._restored)[: WRITE_LIMIT - len(taken)]:
+            for key in [] if traced_only else list(self._restored)[: WRITE_LIMIT - len(taken)]:
                 taken[key] = self._restored.pop(key)
             self._metrics.features_pending.labels(self._sink.entity).set(len(self._pending) + len(self._restored))
         return taken
@@ -154,29 +160,40 @@ class FeatureWriter(Generic[Row]):
                 self._log.publish(TRACES, event_id, encode(stamp))
 
     def _run(self) -> None:
-        wait_s = self._every_s
+        rest_s = 0.0
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._pending or self._restored or self._stopping.is_set())
+                # After a long write the writer rests, so that a replay of much folds more than it writes; a traced
+                # event, which somebody waits for, ends the rest.
+                self._changed.wait_for(lambda: self._traced_waits() or self._stopping.is_set(), rest_s)
+                hurried = self._traced_waits() and not self._stopping.is_set()
             stopping = self._stopping.is_set()
+            started_s = time.monotonic()
+            wait_s = self._every_s
             try:
-                more = self.flush() == WRITE_LIMIT
-                wait_s = 0.0 if more else self._every_s
+                self.flush(traced_only=hurried and rest_s > 0)
+                rest_s = max(0.0, REST_SHARE * (time.monotonic() - started_s) - self._every_s)
             except Unavailable as error:
                 self._metrics.retries.labels(f"{self._sink.entity}_features").inc()
-                wait_s = min(max(2 * wait_s, 0.2), LAST_RETRY_S)
+                self._failed += 1
+                wait_s = min(self._every_s * 2**self._failed, LAST_RETRY_S)
                 log.warning("%s features wait: %s; retrying in %.1f s", self._sink.entity, error, wait_s)
+            else:
+                self._failed = 0
             if stopping:
                 return
             self._stopping.wait(wait_s)
+
+    def _traced_waits(self) -> bool:
+        return any(offer.traced for offer in self._pending.values())
 
 
 def _newer(one: Offer[Row], other: Offer[Row] | None) -> Offer[Row]:
     """The later row of the two (the first when equal), with the traced events of both and the earlier folding time."""
     if other is None:
         return one
-    later = one if one.at >= other.at else other
-    folded_s = one.folded_s if other.folded_s is None else other.folded_s
-    if one.folded_s is not None and other.folded_s is not None:
-        folded_s = min(one.folded_s, other.folded_s)
-    return Offer(later.at, later.row, tuple(dict.fromkeys((*one.traced, *other.traced))), folded_s)
+    times_s = [time_s for time_s in (one.folded_s, other.folded_s) if time_s is not None]
+    row = one.row if one.at >= other.at else other.row
+    traced = tuple(dict.fromkeys(one.traced + other.traced))
+    return Offer(max(one.at, other.at), row, traced, min(times_s, default=None))

@@ -36,6 +36,9 @@ AGENT_TOPICS = (EVENTS, ITEM_TOUCHES, ITEMS)
 
 RESTORED_BEFORE_YIELD = 100
 
+CHANGELOG_BUFFER = 20_000
+"""Changelog messages on their way before Faust stops reading. Its own 100 is fewer than one batch's: reading stalls."""
+
 
 @dataclass(frozen=True)
 class Flow:
@@ -81,6 +84,7 @@ def wire(flow: Flow) -> None:
 
     @app.on_rebalance_complete.connect(weak=False)  # type: ignore[untyped-decorator]
     async def _on_complete(app: StreamsApp, **_: object) -> None:
+        app.producer.buffer.max_messages = CHANGELOG_BUFFER
         app.add_future(restore(flow))
 
     async def _on_stop() -> None:

@@ -1,9 +1,10 @@
 """The batch training of one version, as the stages that it is made of; it runs alike alone and as one of many workers.
 
-1. The towers learn the oldest 80 % of the interactions.
-2. The heads learn the next 10 %, which the towers have not seen.
-3. The model is evaluated on the newest 10 %, which neither has seen.
-4. The towers learn everything, for a quarter as long, at a quarter of the rate.
+1. The towers learn the oldest 80 % of the interactions, for as many epochs as the loss on the next 10 % falls.
+2. The heads learn those next 10 %, which the towers have not seen.
+3. The towers learn them too: one epoch at a quarter of the rate, and popularity moves on.
+4. The model is evaluated on the newest 10 %, which nothing has seen.
+5. As 3, with everything: the weights that are published.
 """
 
 from collections.abc import Callable
@@ -28,12 +29,13 @@ from training.model.features import ItemFacts
 from training.model.fusion import FusionConfig, FusionTransformer
 from training.snapshot import Snapshot
 from training.tower_step import TowerStep
-from training.warm_start import warm_start
+from training.validation import Validation
+from training.warm_start import best_half_life, recent_counts, refresh_popularity, warm_start
 
 HEADS_FROM = 0.8
 EVALUATE_FROM = 0.9
-LAST_STAGE_SHARE = 0.25
-"""Epochs and learning rate of stage 4, as a share of those of stage 1."""
+LATER_RATE = 0.25
+"""Learning rate and time of stages 3 and 5, as a share of those of stage 1."""
 
 Wrap = Callable[[TowerStep], torch.nn.Module]
 
@@ -72,33 +74,48 @@ def fit(training_set: TrainingSet, join: FeatureJoin, plan: Plan, progress: Prog
     torch.manual_seed(plan.worker.seed)
     rng = np.random.default_rng(plan.worker.seed)
     heads_ms, evaluate_ms = cut_times(training_set)
-    older = training_set.before(heads_ms)
+    older, middle = training_set.before(heads_ms), training_set.before(evaluate_ms)
     test_users = split_users(training_set, evaluate_ms)
     items = len(training_set.table.vocabulary)
     model = FusionTransformer(FusionConfig(training_set.table.shape, plan.width))
-    warm_start(model, older.users, items, heads_ms, plan.worker.seed)
-    step = TowerStep(model.to(plan.worker.device), training_set.table)
-    wrapped = plan.wrap(step)
-    towers = train_towers(wrapped, older.users, plan.loop, plan.worker, _part(progress, "towers: ", 0.0, 0.7))  # 1
+    half_life_days = best_half_life(middle.users, items, heads_ms)
+    cuts = ((older, heads_ms), (middle, evaluate_ms), (training_set, training_set.data_to_ms))
+    counts = [recent_counts(part.users, items, at_ms, half_life_days) for part, at_ms in cuts]
+    warm_start(model, older.users, counts[0], plan.worker.seed)
 
-    model.cpu().eval()
-    progress("heads", 0.7)
-    snapshot = Snapshot.of(model, training_set.table)
+    def step() -> torch.nn.Module:
+        return plan.wrap(TowerStep(model.to(plan.worker.device), training_set.table))
+
+    validation = Validation(middle, heads_ms)
+    towers = train_towers(
+        step(),
+        older.users,
+        plan.loop,
+        plan.worker,
+        _part(progress, "towers: ", 0.0, 0.6),
+        lambda: validation.loss(model),
+    )  # 1
+
+    progress("heads", 0.6)
+    snapshot = Snapshot.of(model.cpu(), training_set.table)
     rows = head_rows(training_set, moments(training_set, heads_ms, evaluate_ms, rng), join)
     train_heads(model, snapshot.vectors, snapshot.ids, rows, plan.worker.seed)  # 2
 
-    progress("evaluation", 0.8)
-    scorers = rankers(training_set, snapshot, test_users, evaluate_ms, join)
-    evaluation = compare(training_set, evaluate_ms, test_users, scorers, plan.worker.seed)  # 3
-
-    model.to(plan.worker.device)
-    last = replace(
+    short = replace(
         plan.loop,
-        epochs=max(1, round(plan.loop.epochs * LAST_STAGE_SHARE)),
-        learning_rate=plan.loop.learning_rate * LAST_STAGE_SHARE,
-        seconds_limit=plan.loop.seconds_limit * LAST_STAGE_SHARE,
+        epochs=1,
+        learning_rate=plan.loop.learning_rate * LATER_RATE,
+        seconds_limit=plan.loop.seconds_limit * LATER_RATE,
     )
-    train_towers(wrapped, training_set.users, last, plan.worker, _part(progress, "all interactions: ", 0.85, 1.0))  # 4
+    refresh_popularity(model, counts[0], counts[1])
+    train_towers(step(), middle.users, short, plan.worker, _part(progress, "newer interactions: ", 0.7, 0.8))  # 3
+
+    progress("evaluation", 0.8)
+    scorers = rankers(training_set, Snapshot.of(model.cpu(), training_set.table), test_users, evaluate_ms, join)
+    evaluation = compare(training_set, evaluate_ms, test_users, scorers, plan.worker.seed)  # 4
+
+    refresh_popularity(model, counts[1], counts[2])
+    train_towers(step(), training_set.users, short, plan.worker, _part(progress, "all interactions: ", 0.85, 1.0))  # 5
     model.cpu().eval()
     return Fitted(model, evaluation, towers)
 

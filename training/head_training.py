@@ -17,9 +17,9 @@ from training.model.features import CROSS_BLOCK, ITEM_BLOCK, USER_BLOCK
 from training.model.fusion import FusionTransformer
 from training.model.vocabulary import gap_buckets
 
-EPOCHS = 30
-BATCH = 4096
-LEARNING_RATE = 1e-2
+EPOCHS = 20
+BATCH = 2048
+LEARNING_RATE = 3e-3
 HIDDEN_BLOCKS = 0.1
 
 
@@ -71,7 +71,7 @@ def train_heads(model: FusionTransformer, vectors: Tensor, ids: Tensor, rows: He
     exits = TowerExits(users, items, match)
     features, labels = torch.from_numpy(rows.features), torch.from_numpy(rows.labels)
     generator = torch.Generator().manual_seed(seed)
-    optimizer = torch.optim.AdamW(model.heads.parameters(), lr=LEARNING_RATE, weight_decay=0.05)
+    optimizer = torch.optim.AdamW(model.heads.parameters(), lr=LEARNING_RATE, weight_decay=0.1)
     losses = []
     model.heads.train()
     for epoch in range(EPOCHS):

@@ -4,6 +4,7 @@ One learning-rate cycle over the planned steps (linear warm-up, linear decay); a
 the report says so.
 """
 
+import copy
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -28,8 +29,8 @@ class LoopConfig:
 
     epochs: int
     batch: int = 64
-    learning_rate: float = 1e-3
-    horizon: int = 10
+    learning_rate: float = 3e-4
+    horizon: int = 1
     seconds_limit: float = 0.0
 
 
@@ -54,7 +55,12 @@ class Worker:
 
 
 def train_towers(
-    step: nn.Module, users: Sequence[UserSequence], config: LoopConfig, worker: Worker, progress: Progress
+    step: nn.Module,
+    users: Sequence[UserSequence],
+    config: LoopConfig,
+    worker: Worker,
+    progress: Progress,
+    validate: Callable[[], float] | None = None,
 ) -> LoopReport:
     """Trains the parameters that `step` exposes.
 
@@ -65,6 +71,8 @@ def train_towers(
             that stop apart would wait for each other.
         worker: This worker.
         progress: Called after every step of worker 0.
+        validate: Loss on later interactions, called after each epoch: the epochs end when it no longer falls, and the
+            best weights stay. The same for all workers, so that they stop together.
 
     Returns:
         What was done.
@@ -76,8 +84,9 @@ def train_towers(
     limit_s = config.seconds_limit if config.seconds_limit > 0 and worker.world == 1 else float("inf")
     losses: list[float] = []
     done = 0
-    step.train()
+    best = Best(step)
     for number in range(config.epochs):
+        step.train()
         epoch_losses: list[float] = []
         for batch in batches(users, config.batch, config.horizon, _epoch(worker, number)):
             elapsed = (time.monotonic() - started) / limit_s
@@ -96,8 +105,33 @@ def train_towers(
                 progress(f"epoch {number + 1} of {config.epochs}", max(min(done / planned, 1.0), min(elapsed, 1.0)))
         if epoch_losses:
             losses.append(float(np.mean(epoch_losses)))
-    step.eval()
-    return LoopReport(tuple(losses), done, time.monotonic() - started, done < planned - config.epochs)
+        step.eval()
+        if validate is not None and not best.improved(validate()):
+            best.restore()
+            break
+    return LoopReport(tuple(losses), done, time.monotonic() - started, time.monotonic() - started >= limit_s)
+
+
+class Best:
+    """The weights with the lowest validation loss so far."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self._module = module
+        self._loss = float("inf")
+        self._weights: dict[str, torch.Tensor] = {}
+
+    def improved(self, loss: float) -> bool:
+        """Whether the loss is the lowest so far; the weights are then kept."""
+        if not loss < self._loss:
+            return False
+        self._loss = loss
+        self._weights = copy.deepcopy(self._module.state_dict())
+        return True
+
+    def restore(self) -> None:
+        """Puts the best weights back; none were kept when every loss was NaN, and then the last ones stay."""
+        if self._weights:
+            self._module.load_state_dict(self._weights)
 
 
 def make_optimizer(module: nn.Module, learning_rate: float) -> torch.optim.AdamW:

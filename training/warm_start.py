@@ -14,29 +14,54 @@ from torch import Tensor
 from training.data.sequences import UserSequence
 from training.model.fusion import FusionTransformer
 
-POPULARITY_HALF_LIFE_DAYS = 14.0
+HALF_LIVES_DAYS = (2.0, 7.0, 28.0, 365.0)
+"""Half-lives of popularity to choose from: a shop of seasons forgets in days, a grocer hardly ever."""
+
 DAY_MS = 86_400_000
 ROUNDS = 12
 SMOOTHING = 0.02
 """Added to an item's share of users before dividing by its root: keeps rare items from looking alike by chance."""
 
 
-def warm_start(model: FusionTransformer, users: Sequence[UserSequence], items: int, now_ms: int, seed: int) -> None:
-    """Sets the item bias and the id embedding of a fresh model (on the CPU) from the training interactions."""
+def warm_start(model: FusionTransformer, users: Sequence[UserSequence], counts: NDArray[np.float64], seed: int) -> None:
+    """Sets the item bias (from `recent_counts`, (N,)) and the id embedding of a fresh model on the CPU."""
+    items = len(counts)
     rows = min(items, model.config.content.id_rows)
-    logs = np.log(recent_counts(users, items, now_ms))
+    logs = np.log(counts)
     vectors = correlation_vectors(users, items, model.config.width, seed)
     with torch.no_grad():
         model.bias.weight[1 : rows + 1, 0] = torch.from_numpy((logs - logs.mean())[:rows]).float()
         model.item_tower.ids.weight[1 : rows + 1] = vectors[:rows]
 
 
-def recent_counts(users: Sequence[UserSequence], items: int, now_ms: int) -> NDArray[np.float64]:
-    """First touches of each item, (N,), halved every `POPULARITY_HALF_LIFE_DAYS`; at least one half."""
+def refresh_popularity(model: FusionTransformer, before: NDArray[np.float64], after: NDArray[np.float64]) -> None:
+    """Moves the item bias by how popularity has changed between two `recent_counts` (N,), keeping what was learned."""
+    change = np.log(after / after.sum()) - np.log(before / before.sum())
+    rows = min(len(change), model.config.content.id_rows)
+    with torch.no_grad():
+        model.bias.weight[1 : rows + 1, 0] += torch.from_numpy(change[:rows]).to(model.bias.weight)
+
+
+def best_half_life(users: Sequence[UserSequence], items: int, cut_ms: int) -> float:
+    """The half-life (days) whose popularity before a cut best foretells the first touches after it."""
+    before = [user.before(cut_ms) for user in users]
+    after = np.zeros(items)
+    for user, past in zip(users, before, strict=True):
+        np.add.at(after, user.items[len(past) :][user.fresh[len(past) :]], 1.0)
+
+    def loss(half_life_days: float) -> float:
+        counts = recent_counts(before, items, cut_ms, half_life_days)
+        return -float(after @ np.log(counts / counts.sum()))
+
+    return min(HALF_LIVES_DAYS, key=loss)
+
+
+def recent_counts(users: Sequence[UserSequence], items: int, now_ms: int, half_life_days: float) -> NDArray[np.float64]:
+    """First touches of each item, (N,), halved every `half_life_days`; at least one half."""
     counts = np.full(items, 0.5)
     for user in users:
         ages_days = (now_ms - user.times_ms[user.fresh]) / DAY_MS
-        np.add.at(counts, user.items[user.fresh], np.exp2(-ages_days / POPULARITY_HALF_LIFE_DAYS))
+        np.add.at(counts, user.items[user.fresh], np.exp2(-ages_days / half_life_days))
     return counts
 
 

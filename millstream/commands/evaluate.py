@@ -7,15 +7,14 @@ import typer
 
 from contracts.settings import settings
 from millstream import console
+from millstream.job import run_job
 
 Output = Annotated[Path, typer.Option(help="Folder for evaluation.json and evaluation.md.")]
 
 
 def evaluate(output: Output = Path("build/evaluation")) -> None:
     """Compare the model with its baselines and say whether it beats them; publishes nothing."""
-    from training.run import evaluate as run_evaluation
-
     with console.step("Evaluating") as advance:
-        evaluation = run_evaluation(settings(), output, lambda what, share: advance(round(share * 100), 100, what))
-    console.out.print(evaluation.as_markdown(), markup=False)
+        result = run_job("evaluate", settings(), advance, str(output.absolute()))
+    console.out.print(result["markdown"], markup=False, soft_wrap=True)
     console.say(f"written to {output.absolute()}")

@@ -4,6 +4,7 @@ from contracts.settings import Settings, settings
 from contracts.versions import PublishedVersion
 from millstream import console
 from millstream.console import Advance
+from millstream.job import run_job
 
 
 def train() -> None:
@@ -16,9 +17,7 @@ def train() -> None:
 
 def train_and_publish(given: Settings, advance: Advance) -> PublishedVersion:
     """Runs the batch training. Raises NotEnoughData, VectorsUnavailable, LogUnavailable."""
-    from training.run import train as run_training
-
-    return run_training(given, lambda what, share: advance(round(share * 100), 100, what))
+    return PublishedVersion.model_validate(run_job("train", given, advance))
 
 
 def beats_baselines(version: PublishedVersion) -> bool:

@@ -25,7 +25,7 @@ def main() -> int:
     arguments.add_argument("--leash", type=int, default=0)
     leash = arguments.parse_args().leash
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("kafka").setLevel(logging.WARNING)
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
     logging.getLogger("httpx").setLevel(logging.WARNING)
     told: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):

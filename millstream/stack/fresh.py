@@ -9,7 +9,7 @@ from pathlib import Path
 
 from contracts.settings import Settings
 
-DERIVED = ("feast", "faust", "vectors", "archive", "models")
+DERIVED = ("feast", "faust", "vectors", "archive", "models", "restore")
 
 
 def put_aside_derived_state(settings: Settings) -> tuple[str, ...]:

@@ -10,14 +10,19 @@ from contracts.settings import Settings, settings
 from contracts.topics import TOPICS
 from eventlog.admin import create_topics, wait_for_broker
 from millstream.console import err
+from millstream.stack.fresh import restore_dir
 
 BROKER_WAIT_S = 30.0
 
 
 def create_all_topics(given: Settings) -> None:
-    """Creates the topics of the wiring map that are not there yet. Raises LogUnavailable."""
+    """Creates the topics of the wiring map that are not there yet, and restores a lost log. Raises LogUnavailable."""
     wait_for_broker(given.bootstrap, BROKER_WAIT_S)
     create_topics(given.bootstrap, TOPICS, embedded=given.embedded_broker)
+    if restore_dir(given).exists():
+        from millstream.stack.restore import restore_log
+
+        restore_log(given)
 
 
 def apply_feature_definitions(given: Settings) -> None:

@@ -31,7 +31,7 @@ def stack_processes(settings: Settings) -> tuple[ProcessSpec, ...]:
         step(settings, "features", "Feature definitions", ()),
     ]
     ready = ("topics", "features") + (() if settings.milvus_uri else ("vectors",))
-    return (*specs, streams(settings), serving(settings, ready), learner(settings))
+    return (*specs, streams(settings, ready), serving(settings, ready), learner(settings, ready))
 
 
 def broker(settings: Settings) -> ProcessSpec:
@@ -93,7 +93,7 @@ def step(settings: Settings, name: str, title: str, needs: tuple[str, ...]) -> P
     )
 
 
-def streams(settings: Settings) -> ProcessSpec:
+def streams(settings: Settings, needs: tuple[str, ...]) -> ProcessSpec:
     """The Faust worker with all agents."""
     return ProcessSpec(
         name="streams",
@@ -101,7 +101,7 @@ def streams(settings: Settings) -> ProcessSpec:
         command=(sys.executable, "-m", "streams"),
         log=_log(settings, "streams"),
         ready=_answers_http(f"http://127.0.0.1:{settings.streams_metrics_port}/metrics"),
-        needs=("topics", "features"),
+        needs=needs,
         ports=(Port(settings.streams_metrics_port, "metrics of the streams", "MILLSTREAM_STREAMS_METRICS_PORT"),),
         extra=ONE_THREAD,
         ready_within_s=120,
@@ -124,7 +124,7 @@ def serving(settings: Settings, needs: tuple[str, ...]) -> ProcessSpec:
     )
 
 
-def learner(settings: Settings) -> ProcessSpec:
+def learner(settings: Settings, needs: tuple[str, ...]) -> ProcessSpec:
     """The incremental learner."""
     return ProcessSpec(
         name="learner",
@@ -132,7 +132,7 @@ def learner(settings: Settings) -> ProcessSpec:
         command=(sys.executable, "-m", "training.incremental"),
         log=_log(settings, "learner"),
         ready=_answers_http(f"http://127.0.0.1:{settings.learner_metrics_port}/metrics"),
-        needs=("topics", "features"),
+        needs=needs,
         ports=(Port(settings.learner_metrics_port, "metrics of the learner", "MILLSTREAM_LEARNER_METRICS_PORT"),),
         extra=ONE_THREAD,
         ready_within_s=120,

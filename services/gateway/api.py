@@ -32,6 +32,7 @@ def create_api(parts: GatewayParts) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         parts.start()
+        await parts.warm_up()
         yield
         parts.stop()
 

@@ -3,17 +3,21 @@
 `Adapters` is what differs between a real replica (`wiring.py`) and a test (in-memory); the rest is the same.
 """
 
+import logging
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Protocol
 
 from contracts.clock import Clock, utc_now
-from contracts.errors import FeaturesUnavailable, VectorsUnavailable
+from contracts.errors import FeaturesUnavailable, Unavailable, VectorsUnavailable
+from contracts.ids import UserId
 from contracts.ports import ContentVectors, EventLog, FeatureStore, PictureStore, Tail, VectorIndex
 from contracts.settings import Settings
 from contracts.topics import TRACES
 from contracts.traces import TraceStamp
+from contracts.vector_collections import MODEL_ITEMS
 from contracts.wire import encode
 from services.bounded import Bounded
 from services.gateway.feed import Feed
@@ -30,8 +34,11 @@ from services.retrieval.content import ContentSource
 from services.retrieval.model import ModelSource
 from services.retrieval.trending import TrendingSource
 
+log = logging.getLogger(__name__)
+
 VECTOR_THREADS = 4
 COMPUTE_THREADS = 2
+WARM_UP_TIMEOUT_S = 30.0
 SEARCH_SHARE = 0.4
 """Share of the request's deadline that one vector search may take."""
 
@@ -81,6 +88,17 @@ class GatewayParts:
         """Starts the threads that follow the log and load models."""
         self.loader.start()
         self.tail.start()
+
+    async def warm_up(self) -> None:
+        """Makes the first calls of the stores, which take seconds; a store that is away is asked again by requests."""
+        for calls, first in (
+            (self.feature_calls, partial(self.adapters.features.read_user, UserId("warm-up"))),
+            (self.vector_calls, partial(self.adapters.index.count, MODEL_ITEMS)),
+        ):
+            try:
+                await calls.call(WARM_UP_TIMEOUT_S, first)
+            except Unavailable as error:
+                log.warning("%s is away at the start: %s", calls.name, error)
 
     def stop(self) -> None:
         """Stops the threads and flushes what was not yet acknowledged."""

@@ -208,7 +208,7 @@ def _history(user: UserFeatures | None, of_the_moment: Sequence[ItemId], now_ms:
 
 
 async def _ask(source: CandidateSource, query: Query, timeout_s: float) -> Found:
-    missing = Degradation.MODEL if source.name is Source.MODEL else Degradation.VECTORS
+    missing = Degradation.RANKING if source.name is Source.MODEL else Degradation.VECTORS
     try:
         return await asyncio.wait_for(source.find(query), timeout_s)
     except TimeoutError:

@@ -10,13 +10,13 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from contracts.errors import BadInput, ModelError
+from contracts.errors import BadCheckpoint, BadInput, ModelError
 from contracts.ids import ItemId, ModelVersion
 from contracts.versions import PublishedVersion
 from services import metrics
 from services.ranking.slot import LoadedModel, ModelSlot, loaded
 from services.retrieval.catalogue_view import CatalogueView
-from training.model.serving import ItemContent, ServingModel
+from training.model.serving import EMPTY_HISTORY, ItemContent, ServingModel
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +94,7 @@ class ModelLoader:
     def _load_wanted(self, wanted: PublishedVersion) -> None:
         started = time.monotonic()
         try:
-            base = self._load(wanted.version)
+            base = self._tried(self._load(wanted.version))
         except (ModelError, OSError) as error:
             # The directory may reach this machine after its announcement: three attempts, then wait for the next one.
             self._attempts += 1
@@ -110,6 +110,16 @@ class ModelLoader:
         metrics.MODEL_LOADS.labels(outcome="loaded").inc()
         metrics.MODEL_LOAD_SECONDS.observe(time.monotonic() - started)
         self._on_swap(base.version)
+
+    def _tried(self, model: ServingModel) -> ServingModel:
+        """The model after its first ranking, ten times as slow as the next ones: no request should pay for it."""
+        try:
+            model.rank(EMPTY_HISTORY, None, model.item_ids[:50], self._view.features, round(time.time() * 1000))
+        except Exception as error:
+            raise BadCheckpoint(
+                f"found that version {model.version.version} cannot rank ({error!r}); expected scores; it is not served"
+            ) from error
+        return model
 
     def _add_new_items(self) -> None:
         if self._base is None:

@@ -1,7 +1,8 @@
 """Candidates whose text or picture is like that of the nearest items of the context.
 
-An item's neighbours change only with the catalogue, so they are kept for a while: most requests search nothing. The
-first request for an item pays for its two searches, side by side.
+An item's neighbours change only with the catalogue, so they are kept for ten minutes, and a request searches for the
+nearest item of its context only; the next ones join where they are kept. So the shop's whole catalogue costs a few
+searches a second, however many requests there are.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ from services.retrieval.merge import RANK_OFFSET
 
 ANCHORS = 3
 NEIGHBOURS = 50
-KEEP_S = 60.0
+KEEP_S = 600.0
 KEEP_ITEMS = 20_000
 
 
@@ -56,22 +57,26 @@ class ContentSource:
     async def find(self, query: Query) -> Found:
         """Best first; nothing for a context without content vectors."""
         anchors = [item_id for item_id in query.context if self._view.content(item_id) is not None][:ANCHORS]
-        try:
-            found = await asyncio.gather(*(self._neighbours(anchor) for anchor in anchors))
-        except VectorsUnavailable:
-            return Found([], frozenset({Degradation.VECTORS}))
+        found = [self._still_kept(anchor) for anchor in anchors]
+        missing: frozenset[Degradation] = frozenset()
+        if found and found[0] is None:
+            try:
+                found[0] = await self._searched(anchors[0])
+            except VectorsUnavailable:
+                missing = frozenset({Degradation.VECTORS})
         scores: dict[ItemId, float] = {}
         for depth, lists in enumerate(found, start=1):
-            for hits in lists:
+            for hits in lists or ():
                 for rank, hit in enumerate(hits, start=1):
                     scores[hit.item_id] = scores.get(hit.item_id, 0.0) + 1 / depth / (RANK_OFFSET + rank)
         best = sorted(scores.keys() - set(anchors), key=lambda item_id: (-scores[item_id], item_id))[: query.limit]
-        return Found([Candidate(item_id, scores[item_id]) for item_id in best])
+        return Found([Candidate(item_id, scores[item_id]) for item_id in best], missing)
 
-    async def _neighbours(self, anchor: ItemId) -> list[list[VectorHit]]:
+    def _still_kept(self, anchor: ItemId) -> list[list[VectorHit]] | None:
         kept = self._kept.get(anchor)
-        if kept is not None and self._monotonic_s() - kept[0] < KEEP_S:
-            return kept[1]
+        return kept[1] if kept is not None and self._monotonic_s() - kept[0] < KEEP_S else None
+
+    async def _searched(self, anchor: ItemId) -> list[list[VectorHit]]:
         content = self._view.content(anchor)
         if content is None:
             return []

@@ -37,6 +37,11 @@ ARCHIVED: dict[str, tuple[Topic, str]] = {
 FLUSH_AT_ROWS = 20_000
 RETRY_S = 1.0
 
+BEHIND_AT = 500
+REST_SHARE = 2.0
+"""While it is behind (a poll brings this many), the thread rests after its work this many times as long: the folding in
+the same interpreter comes first."""
+
 
 class Reader(Protocol):
     """What the agent needs of a group reader (`eventlog.group.GroupReader`)."""
@@ -160,12 +165,19 @@ class ArchiveAgent:
         reader = self._open_reader()
         try:
             while not self._stopping.is_set():
-                self._tried(lambda: self.take(reader.poll(0.2)))
+                self._tried(lambda: self._round(reader))
                 if self._due():
                     self._tried(lambda: self.flush(reader))
             self._tried(lambda: self.flush(reader))
         finally:
             reader.close()
+
+    def _round(self, reader: Reader) -> None:
+        messages = reader.poll(0.2)
+        started_s = time.monotonic()
+        self.take(messages)
+        if len(messages) >= BEHIND_AT:
+            self._stopping.wait(REST_SHARE * (time.monotonic() - started_s))
 
     def _tried(self, action: Callable[[], None]) -> None:
         try:

@@ -1,5 +1,6 @@
 """The vector indexes, and what the Milvus adapter does when its server dies."""
 
+import os
 import secrets
 import time
 from collections.abc import Iterator
@@ -32,6 +33,19 @@ class TestMilvusLite(VectorIndexSuite):
     @pytest.fixture
     def index(self, milvus_uri: str) -> Iterator[VectorIndex]:
         index = MilvusIndex(milvus_uri)
+        yield index
+        index.close()
+
+
+class TestMilvus(VectorIndexSuite):
+    """A Milvus of one's own, given by its address; the collections that the tests make stay there."""
+
+    @pytest.fixture
+    def index(self) -> Iterator[VectorIndex]:
+        uri = os.environ.get("MILLSTREAM_TEST_MILVUS_URI")
+        if not uri:
+            pytest.skip("no Milvus named by MILLSTREAM_TEST_MILVUS_URI")
+        index = MilvusIndex(uri)
         yield index
         index.close()
 

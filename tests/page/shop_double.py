@@ -185,7 +185,11 @@ class ShopDouble:
     def user(self, user_id: UserId) -> dict[str, Any]:
         """The user's features, as far as the page reads them."""
         history = self.folded(user_id)
-        features = {"recent_items": [each.event.item_id for each in history], "event_count": len(history)}
+        features = {
+            "recent_items": [each.event.item_id for each in history],
+            "recent_event_ids": [each.event.event_id for each in history],
+            "event_count": len(history),
+        }
         return {
             "user_id": user_id,
             "features": features,
@@ -234,8 +238,6 @@ class ShopDouble:
                 return self.listing()
             case "GET", ["items", _] if name in self.items:
                 return {"item_id": name, "item": self.card(ItemId(name)).model_dump()}
-            case "GET", ["users"]:
-                return {"users": [{"user_id": "shopper-7"}]}
             case "GET", ["users", _]:
                 return self.user(UserId(name))
             case "GET", ["traces", _]:

@@ -18,7 +18,6 @@ API = {
     "/v1/items/*",
     "/v1/freshness",
     "/v1/traces/*",
-    "/v1/users",
     "/v1/users/*",
     "/v1/pictures/*",
 }

@@ -69,7 +69,7 @@ class FakeModel:
     def __init__(self, published: PublishedVersion, vectors: dict[str, np.ndarray], fail_ranking: bool = False):
         self.version = published
         self._vectors = {ItemId(name): vector for name, vector in vectors.items()}
-        self._fail_ranking = fail_ranking
+        self.fail_ranking = fail_ranking
 
     @property
     def item_ids(self):
@@ -80,7 +80,7 @@ class FakeModel:
         return self._vectors[known[-1]] if known else unit(1)
 
     def rank(self, history, user, candidates, item_features, now_ms):
-        if self._fail_ranking:
+        if self.fail_ranking:
             raise RuntimeError("the ranking head is out of order")
         query = self.user_vector(history, now_ms)
         return np.array([self._vectors.get(item_id, np.zeros(DIMENSION)) @ query for item_id in candidates], np.float32)
@@ -90,7 +90,7 @@ class FakeModel:
 
     def with_items(self, items):
         added = {item_id: content.text[:DIMENSION] for item_id, content in items.items()}
-        return FakeModel(self.version, {**self._vectors, **added}, self._fail_ranking)
+        return FakeModel(self.version, {**self._vectors, **added}, self.fail_ranking)
 
     def item_vectors(self):
         return self._vectors

@@ -45,6 +45,12 @@ async def test_a_version_that_cannot_be_loaded_leaves_the_one_in_memory(shop: Sh
     assert (await shop.recommend())["model_version"] == "m3"
 
 
+async def test_a_version_that_cannot_rank_is_never_served(shop: Shop) -> None:
+    shop.publish_model(FakeModel(version("m2"), VECTORS, fail_ranking=True))
+    shop.settle()
+    assert (await shop.recommend())["model_version"] == "m1"
+
+
 async def test_an_older_announcement_is_ignored(shop: Shop) -> None:
     shop.publish_model(FakeModel(version("m0"), VECTORS))
     shop.settle()

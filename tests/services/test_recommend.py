@@ -105,8 +105,7 @@ async def test_items_without_any_interaction_fill_the_page(empty_shop: Shop) -> 
 
 
 async def test_a_ranking_that_fails_leaves_the_order_of_the_merge(shop: Shop) -> None:
-    shop.publish_model(FakeModel(version("m2"), dict(shop.models["m1"].item_vectors()), fail_ranking=True))
-    shop.settle()
+    shop.models["m1"].fail_ranking = True
     answer = await shop.recommend(user_id="ann")
     assert answer["degraded_reasons"] == ["ranking_failed"]
     assert answer["model_version"] is None

@@ -1,6 +1,7 @@
 """What every vector index does."""
 
 import time
+from collections.abc import Callable
 
 import numpy as np
 
@@ -21,7 +22,7 @@ def basis(count: int) -> dict[ItemId, Vectors]:
     return {ItemId(f"i-{n}"): row for n, row in enumerate(np.eye(count, dtype=np.float32))}
 
 
-def eventually(condition) -> None:  # type: ignore[no-untyped-def]
+def eventually(condition: Callable[[], bool]) -> None:
     """Waits for what an index may show a moment later."""
     deadline = time.monotonic() + VISIBLE_WITHIN_S
     while not condition() and time.monotonic() < deadline:
@@ -56,7 +57,7 @@ class VectorIndexSuite:
         index.ensure(collection, 2)
         index.upsert(collection, {ItemId("a"): unit(1, 0), ItemId("b"): unit(0, 1)})
         index.upsert(collection, {ItemId("a"): unit(-1, 0)})
-        eventually(lambda: index.search(collection, unit(1, 0), 1)[0].item_id == "b")
+        eventually(lambda: [hit.item_id for hit in index.search(collection, unit(1, 0), 1)] == ["b"])
         assert index.count(collection) == 2
 
     def test_a_deleted_vector_is_not_found(self, index: VectorIndex, collection: str) -> None:

@@ -1,4 +1,7 @@
-"""Examples of the feedback topic as tensors. B examples, T interactions (right-padded to the longest), N items, D width."""
+"""Examples of the feedback topic as tensors, right-padded to the longest history of the batch.
+
+B examples, T interactions, N items, D width.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

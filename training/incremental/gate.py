@@ -49,8 +49,18 @@ class Gate:
         """The loss above which a round is a collapse."""
         return self.mean + max(self.margin, self.deviations * float(self.variance**0.5))
 
+    def after_round(self, loss: float, verdict: Verdict) -> "Gate":
+        """The gate once a round is judged; weights that are not finite never move it.
+
+        A refused round moves it slowly, so that a lasting change of the shop's traffic is accepted in the end and does
+        not lock the learner out.
+        """
+        if verdict is Verdict.NOT_FINITE or loss != loss:
+            return self
+        return self.after(loss, weight=0.1 if verdict is Verdict.PUBLISH else 0.03)
+
     def after(self, loss: float, weight: float = 0.1) -> "Gate":
-        """The gate once a round's loss has been seen; call it for accepted rounds only."""
+        """The gate once a round's loss has been seen, with the given weight."""
         if self.rounds == 0:
             return replace(self, mean=loss, rounds=1)
         step = loss - self.mean

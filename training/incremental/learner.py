@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from contracts.examples import TrainingExample
 from contracts.ids import EventId, ItemId
+from contracts.ports import Vectors
 from training.incremental.encoding import ExampleBatch, encode_examples
 from training.incremental.replay import Reservoir
 from training.loop import CLIP_NORM
@@ -105,7 +107,7 @@ class Learner:
         for example in examples:
             self.reservoir.add(example)
 
-    def describe(self, contents: Iterable[ItemContent]) -> dict[ItemId, np.ndarray]:  # type: ignore[type-arg]
+    def describe(self, contents: Iterable[ItemContent]) -> dict[ItemId, Vectors]:
         """Takes items in, new or changed, and gives their vectors, (D,) each. Raises InvalidMessage."""
         every = list(contents)
         self.table.put(every)
@@ -114,6 +116,12 @@ class Learner:
         with torch.no_grad():
             vectors = self.model.items(self.table.tokens(places)).numpy()
         return {content.item.item_id: vector for content, vector in zip(every, vectors, strict=True)}
+
+    def probe(self, count: int = 256) -> float:
+        """Loss of the present weights on remembered positives; 0 where none is remembered."""
+        remembered = [example for example in self.reservoir.sample(count) if example.outcome is not None]
+        loss = self._test(encode_examples(remembered, self.table.vocabulary), fresh=True).softmax_loss
+        return loss if loss == loss or remembered else 0.0
 
     def finite(self) -> bool:
         """Whether all weights are finite."""
@@ -138,11 +146,11 @@ class Learner:
         self._vectors = Snapshot.of(self.model, self.table).vectors
         self.round = Round()
 
-    def _test(self, batch: ExampleBatch) -> StepMetrics:
+    def _test(self, batch: ExampleBatch, fresh: bool = False) -> StepMetrics:
         nan = float("nan")
         if not len(batch):
             return StepMetrics(0, 0, nan, nan, nan)
-        snapshot = self._current()
+        snapshot = Snapshot.of(self.model, self.table) if fresh else self._current()
         self.model.eval()
         with torch.no_grad():
             users = batch.users(self.model, snapshot.vectors)  # (B, D)
@@ -179,7 +187,7 @@ class Learner:
         torch.nn.utils.clip_grad_norm_(self._parameters, CLIP_NORM)
         self._optimizer.step()
 
-    def _compared(self, batch: ExampleBatch) -> np.ndarray:  # type: ignore[type-arg]
+    def _compared(self, batch: ExampleBatch) -> NDArray[np.int64]:
         count = len(self.table.vocabulary)
         if count <= FULL_SOFTMAX_ITEMS:
             return np.arange(count)

@@ -33,8 +33,8 @@ class Reservoir(Generic[Kept]):
 
     def sample(self, count: int) -> list[Kept]:
         """Up to `count` different elements, drawn evenly."""
-        chosen = self._rng.choice(len(self._kept), min(count, len(self._kept)), replace=False) if self._kept else []
-        return [self._kept[int(place)] for place in chosen]
+        count = min(count, len(self._kept))
+        return [self._kept[int(place)] for place in self._rng.permutation(len(self._kept))[:count]]
 
     def __len__(self) -> int:
         return len(self._kept)

@@ -23,7 +23,7 @@ class FusionConfig:
     width: int = 64
     layers: int = 2
     attention_heads: int = 4
-    dropout: float = 0.2
+    dropout: float = 0.3
 
 
 class FusionTransformer(nn.Module):

@@ -50,7 +50,7 @@ class ItemTower(nn.Module):
         self.attributes = nn.Embedding(ATTRIBUTE_BUCKETS, width, padding_idx=0)
         self.ids = nn.Embedding(shape.id_rows + 1, width, padding_idx=0)
         self.modality = nn.Parameter(torch.randn(len(MODALITIES) + 1, width) * 0.02)
-        self.gate = nn.Parameter(torch.tensor(0.5))
+        self.gate = nn.Parameter(torch.tensor(0.02))
         self.base = nn.Parameter(torch.zeros(width))
         self.pooling = AttentionPooling(width, heads)
         self.norm = nn.LayerNorm(width)

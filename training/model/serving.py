@@ -48,7 +48,7 @@ class ServingModel:
         self._matrix = loaded.item_matrix
         self._model = loaded.model
         self._heads = HeadWeights.of(loaded.model.heads)
-        self._scale = float(loaded.model.scale())
+        self._scale = float(loaded.model.scale().detach())
         self._bias = self._biases()
         self._lock = threading.Lock()
         self._remembered: dict[tuple[History, int], Vectors] = {}

@@ -56,7 +56,7 @@ class UserTower(nn.Module):
         self.blocks = nn.ModuleList(Block(width, heads, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
         self.out = nn.Linear(width, width)
-        nn.init.normal_(self.out.weight, std=0.1 * width**-0.5)
+        nn.init.normal_(self.out.weight, std=1e-3)
         nn.init.zeros_(self.out.bias)
         self.decay = nn.Parameter(torch.tensor(5.0))
         self.recent = nn.Parameter(torch.tensor(1.0))

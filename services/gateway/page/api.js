@@ -57,7 +57,6 @@ export const readItem = (id) => call(`/v1/items/${encodeURIComponent(id)}`);
 export const freshness = () => call("/v1/freshness");
 export const readTrace = (eventId) => call(`/v1/traces/${encodeURIComponent(eventId)}`);
 export const readUser = (id) => call(`/v1/users/${encodeURIComponent(id)}`);
-export const listUsers = (values) => call(`/v1/users?${query(values)}`);
 export const picturePath = (key) => `/v1/pictures/${encodeURIComponent(key)}`;
 
 /** Posts one event and returns its id. A refusal inside an accepted batch is an error here: the batch is of one. */

@@ -1,29 +1,32 @@
 // The clock: follows one posted event until the list includes it (click to changed list) and then until the model has
 // learned from it (click to changed weights), and draws its way as a strip of stages in the dock.
 
-import { readTrace } from "./api.js";
+import { readTrace, readUser } from "./api.js";
 import { byId, count, el, picture, seconds, short, sleep } from "./dom.js";
+import { userId } from "./shopper.js";
 import { MILESTONES, STAGES, deed } from "./words.js";
 
-const RANKING_EVERY_MS = 150;
+const RANKING_EVERY_MS = 100;
 const RANKING_WITHIN_MS = 5000;
 const TRACE_EVERY_MS = 1000;
 const TRACE_WITHIN_MS = 90000;
 
 let newest = 0;
-const postedSince = [];
 
 /** Ends the clock of an earlier deed and hides the dock (another shopper, or the cross was pressed). */
 export function stopClock() {
   newest += 1;
-  postedSince.length = 0;
   byId("dock").hidden = true;
   document.body.classList.remove("docked");
 }
 
-function includes(answer, eventId) {
-  const place = postedSince.indexOf(eventId);
-  return postedSince.indexOf(answer.features?.last_event_id ?? "") >= place && place >= 0;
+/** Whether the shopper's row holds the event. The row is asked, not the list: an answer nobody sees is no impression. */
+async function isFolded(eventId) {
+  const user = await readUser(userId()).catch((problem) => {
+    if (problem.status !== 404) throw problem;
+    return null;
+  });
+  return user?.features.recent_event_ids?.includes(eventId) ?? false;
 }
 
 function sentence(run) {
@@ -92,11 +95,12 @@ function tick(run) {
 }
 
 async function untilRanked(run, ask, show) {
-  let answer = null;
   while (performance.now() - run.startedAt < RANKING_WITHIN_MS) {
-    answer = await ask();
+    const folded = await isFolded(run.eventId);
     if (run.turn !== newest) return;
-    if (includes(answer, run.eventId)) {
+    if (folded) {
+      const answer = await ask();
+      if (run.turn !== newest) return;
       const { moved, entered } = show(answer);
       run.rankingS = (performance.now() - run.startedAt) / 1000;
       run.change = moved + entered ? `${count(entered, "new product")}, ${moved} moved` : "the order stayed as it was";
@@ -104,7 +108,6 @@ async function untilRanked(run, ask, show) {
     }
     await sleep(RANKING_EVERY_MS);
   }
-  if (answer) show(answer);
   run.late = true;
 }
 
@@ -142,7 +145,6 @@ export async function startClock({ kind, shown, posting, listName, ask, show }) 
   tick(run);
   try {
     run.eventId = await posting;
-    postedSince.push(run.eventId);
     if (run.turn !== newest) return;
     await untilRanked(run, ask, show);
     if (run.turn !== newest) return;

@@ -1,11 +1,10 @@
 // Who to be: the visitor of this browser, shoppers whose history the shop knows, or any shopper by id.
 
-import { listUsers, readUser } from "./api.js";
+import { readUser } from "./api.js";
 import { closeBox, openBox } from "./box.js";
 import { byId, el } from "./dom.js";
 import { become, isVisitor, userId } from "./shopper.js";
 
-const OFFERED = 5;
 const OTHER = "\u0000other";
 const HOUSEHOLDS_OF_THE_DEMO = ["household-1260", "household-671", "household-1511", "household-489", "household-1467"];
 const likings = new Map();
@@ -42,17 +41,9 @@ function askForId(onChange) {
   input.focus();
 }
 
-async function candidates() {
-  const answer = await listUsers({ limit: OFFERED }).catch((problem) => {
-    if (problem.status === 404 || problem.status === 405) return { users: HOUSEHOLDS_OF_THE_DEMO };
-    throw problem;
-  });
-  return answer.users.map((user) => user.user_id ?? user).filter((id) => !isVisitor(id));
-}
-
 /** Offers shoppers with what they like; ends at the first that the shop does not know. */
 async function offerShoppers() {
-  for (const id of (await candidates()).slice(0, OFFERED)) {
+  for (const id of HOUSEHOLDS_OF_THE_DEMO) {
     const row = await readUser(id);
     likings.set(id, row.features.category_names?.slice(0, 2).join(" and ") ?? "");
     draw();

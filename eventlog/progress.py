@@ -1,0 +1,46 @@
+"""Noticing a consumer that makes no progress although messages wait for it.
+
+Past some 80,000 batches in a partition, Tansu answers fetches of a short wait with nothing, for ever and without an
+error; a longer wait gets through. Consumers here therefore start anew with a doubled wait when they stall.
+"""
+
+import time
+from collections.abc import Callable
+
+from kafka import KafkaConsumer
+
+STALLED_AFTER_S = 10.0
+MAX_FETCH_WAIT_MS = 2000
+
+
+class Progress:
+    """Watches one consumer; for one thread.
+
+    Args:
+        monotonic: Seconds of a clock that never goes back.
+    """
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic):
+        self._monotonic = monotonic
+        self._since = monotonic()
+
+    def stalled(self, consumer: KafkaConsumer, polled: bool) -> bool:
+        """Whether messages have waited for `STALLED_AFTER_S` while polls brought none. Call after each poll."""
+        if polled or not behind(consumer):
+            self._since = self._monotonic()
+            return False
+        return self._monotonic() - self._since >= STALLED_AFTER_S
+
+
+def behind(consumer: KafkaConsumer) -> bool:
+    """Whether a partition is known to hold messages after the consumer's position."""
+    for partition in consumer.assignment():
+        watermark = consumer.highwater(partition)
+        if watermark is not None and consumer.position(partition, timeout_ms=1000) < watermark:
+            return True
+    return False
+
+
+def longer_wait_ms(fetch_wait_ms: int) -> int:
+    """The fetch wait to go on with after a stall."""
+    return min(2 * fetch_wait_ms, MAX_FETCH_WAIT_MS)

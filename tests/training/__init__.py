@@ -1,0 +1,1 @@
+"""Tests of batch training and of the incremental learner."""

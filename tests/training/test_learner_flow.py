@@ -1,0 +1,257 @@
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from prometheus_client import CollectorRegistry
+
+from contracts.clock import from_ms
+from contracts.deadletters import DeadLetter
+from contracts.events import EventKind, ItemDeleted, ItemUpserted
+from contracts.examples import TrainingExample
+from contracts.ids import EventId, ItemId, ModelVersion
+from contracts.ports import LoggedMessage
+from contracts.rows import ItemVectors
+from contracts.settings import Settings
+from contracts.topics import (
+    DEAD_LETTERS,
+    FEEDBACK,
+    HEARTBEATS,
+    ITEM_VECTORS,
+    ITEMS,
+    MODEL_VERSIONS,
+    TRACES,
+)
+from contracts.traces import Stage, TraceStamp
+from contracts.vector_collections import MODEL_ITEMS
+from contracts.vectors import vector_to_base64
+from contracts.versions import PublishedVersion
+from contracts.wire import decode, encode
+from eventlog.memory import MemoryLog, MemoryTail
+from feature_repo.memory import MemoryVectorIndex
+from feature_repo.model_store import ModelStore
+from tests.builders import shop
+from training.incremental.flow import LearnerFlow, Sources
+from training.incremental.metrics import LearnerMetrics
+from training.incremental.retention import retire
+from training.model.checkpoint import Checkpoint
+from training.model.content import ItemContent
+from training.model.features import ItemFacts
+from training.model.serving import ServingModel
+from training.publish import IndexedVectors, Shelves, publish
+from training.snapshot import Snapshot
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+DATA_TO = from_ms(shop.START_MS) + timedelta(days=30)
+
+
+class MemoryFeedback:
+    """A group of one over a MemoryLog: what was polled and not committed comes again after `restart`."""
+
+    def __init__(self, log: MemoryLog) -> None:
+        self._tail = MemoryTail(log, [FEEDBACK])
+        self.commits = 0
+
+    def poll(self, timeout_s: float) -> list[LoggedMessage]:
+        return self._tail.poll(timeout_s)
+
+    def commit(self) -> None:
+        self.commits += 1
+
+    def lag(self) -> dict[str, int]:
+        return {FEEDBACK.name: 0}
+
+
+class Loop:
+    """The learner on in-memory adapters, with a clock that a test moves."""
+
+    def __init__(self, directory: Path) -> None:
+        self.now = START
+        self.log, self.index, self.store = MemoryLog(), MemoryVectorIndex(), ModelStore(directory / "models")
+        self.shelves = Shelves(self.store, self.index, self.log)
+        self.feedback = MemoryFeedback(self.log)
+        self.flow = LearnerFlow(
+            Settings(state_dir=directory, learner_publish_every_s=3.0, learner_batch=8),
+            Sources(self.feedback, MemoryTail(self.log, [ITEMS, ITEM_VECTORS, MODEL_VERSIONS])),
+            self.shelves,
+            LearnerMetrics(CollectorRegistry()),
+            lambda: self.now,
+        )
+
+    def put(self, content: ItemContent) -> None:
+        item = content.item
+        upserted = ItemUpserted(event_id=EventId(f"up-{item.item_id}"), at=self.now, item=item)
+        self.log.publish(ITEMS, item.item_id, encode(upserted))
+        vectors = ItemVectors(
+            item_id=item.item_id,
+            at=self.now,
+            text=None if content.text is None else vector_to_base64(content.text),
+            picture=None if content.picture is None else vector_to_base64(content.picture),
+            text_encoder="t",
+            picture_encoder="p",
+        )
+        self.log.publish(ITEM_VECTORS, item.item_id, encode(vectors))
+
+    def publish_batch(self, name: str, data_to: datetime = DATA_TO) -> PublishedVersion:
+        torch.manual_seed(0)
+        table = shop.table(shop.contents())
+        model = shop.model(table)
+        facts = tuple(ItemFacts.of(table.item(item_id)) for item_id in table.vocabulary)
+        made = Checkpoint(model, table.vocabulary, facts, Snapshot.of(model, table).vectors.numpy())
+        version = PublishedVersion(
+            version=ModelVersion(name), parent=None, origin="batch", created_at=self.now, data_from=None,
+            data_to=data_to, examples=100,
+        )  # fmt: skip
+        publish(version, made, self.shelves, IndexedVectors())
+        return version
+
+    def feed(self, *examples: TrainingExample) -> None:
+        for example in examples:
+            self.log.publish(FEEDBACK, example.user_id, encode(example))
+
+    def run(self, turns: int = 3, seconds: float = 4.0) -> None:
+        for _ in range(turns):
+            self.flow.turn()
+            self.now += timedelta(seconds=seconds)
+
+    def versions(self) -> list[PublishedVersion]:
+        return [decode(PublishedVersion, message.value) for message in self.log.messages(MODEL_VERSIONS)]
+
+
+@pytest.fixture
+def loop(tmp_path: Path) -> Loop:
+    made = Loop(tmp_path)
+    for content in shop.contents():
+        made.put(content)
+    made.publish_batch("v-000")
+    return made
+
+
+def test_feedback_becomes_a_served_version_that_names_its_parent_and_events(loop: Loop) -> None:
+    loop.feed(*(shop.example(number, "i5", ("i1",), traced=number == 1) for number in range(1, 20)))
+    loop.run()
+    first = loop.versions()[1]
+    assert (first.parent, first.origin, first.examples) == ("v-000", "incremental", 100 + 19)
+    assert first.learned_event_ids == ("evt1",)
+    assert first.data_to == shop.example(19).at
+    base, learned = (ServingModel.load(loop.store.path(version)) for version in (ModelVersion("v-000"), first.version))
+    assert not np.allclose(base.item_vectors()[ItemId("i5")], learned.item_vectors()[ItemId("i5")], atol=1e-6)
+    assert loop.feedback.commits == 1
+
+
+def test_a_traced_event_is_stamped_when_learned_and_when_published(loop: Loop) -> None:
+    loop.feed(shop.example(1, "i5", ("i1",), traced=True))
+    loop.run()
+    stamps = [decode(TraceStamp, message.value) for message in loop.log.messages(TRACES)]
+    assert [stamp.stage for stamp in stamps] == [Stage.LEARNED, Stage.PUBLISHED]
+    assert stamps[1].model_version == loop.versions()[1].version
+
+
+def test_nothing_new_publishes_nothing(loop: Loop) -> None:
+    loop.run(turns=5)
+    assert len(loop.versions()) == 1
+
+
+def test_publications_are_no_closer_than_the_interval(loop: Loop) -> None:
+    for number in range(1, 7):
+        loop.feed(shop.example(number, "i5"))
+        loop.run(turns=1, seconds=1.0)
+    # Turns at 0, 1, ..., 5 s and an interval of 3 s: published at 0 and 3.
+    assert len(loop.versions()) == 1 + 2
+
+
+def test_examples_that_the_batch_has_learned_are_only_remembered(loop: Loop) -> None:
+    loop.feed(*(shop.example(-number, "i5") for number in range(1, 20)))
+    loop.run()
+    assert len(loop.versions()) == 1
+    assert loop.flow.line is not None
+    assert len(loop.flow.line.learner.reservoir) == 19
+    assert loop.feedback.commits == 1
+
+
+def test_before_a_first_model_the_learner_waits_and_beats(tmp_path: Path) -> None:
+    waiting = Loop(tmp_path)
+    waiting.feed(shop.example(1))
+    waiting.run()
+    assert waiting.flow.line is None
+    assert len(waiting.log.messages(HEARTBEATS)) == 3
+    for content in shop.contents():
+        waiting.put(content)
+    waiting.publish_batch("v-000")
+    waiting.run()
+    assert len(waiting.versions()) == 2
+
+
+def test_a_bad_message_is_dead_lettered_and_the_next_one_is_learned(loop: Loop) -> None:
+    loop.log.publish(FEEDBACK, "u1", b"no json")
+    loop.log.publish(FEEDBACK, "u1", b'{"schema_version": 1}')
+    loop.feed(shop.example(1, "i5"))
+    loop.run()
+    letters = [decode(DeadLetter, message.value) for message in loop.log.messages(DEAD_LETTERS)]
+    assert sorted(letter.reason for letter in letters) == ["invalid", "undecodable"]
+    assert len(loop.versions()) == 2
+
+
+def test_weights_that_are_not_finite_are_not_published_and_learning_goes_on(loop: Loop) -> None:
+    loop.run(turns=1)
+    line = loop.flow.line
+    assert line is not None
+    loop.feed(shop.example(1, "i5"))
+    with torch.no_grad():
+        line.learner.model.log_scale.fill_(float("nan"))
+    loop.run()
+    assert len(loop.versions()) == 1
+    assert line.learner.finite()
+    loop.feed(shop.example(2, "i5"))
+    loop.run()
+    assert len(loop.versions()) == 2
+
+
+def test_with_the_vector_index_away_nothing_is_lost_and_it_recovers(loop: Loop) -> None:
+    loop.run(turns=1)
+    loop.index.available = False
+    loop.feed(shop.example(1, "i5", traced=True))
+    loop.run()
+    assert len(loop.versions()) == 1
+    assert loop.feedback.commits == 0
+    loop.index.available = True
+    loop.run()
+    assert loop.versions()[-1].learned_event_ids == ("evt1",)
+    assert loop.feedback.commits == 1
+
+
+def test_a_new_item_is_in_the_index_at_once_and_a_deleted_one_is_not(loop: Loop) -> None:
+    loop.run(turns=1)
+    loop.put(shop.contents(13)[12])
+    deleted = ItemDeleted(event_id=EventId("del"), at=loop.now, item_id=ItemId("i3"))
+    loop.log.publish(ITEMS, "i3", encode(deleted))
+    loop.run(turns=1)
+    found = {hit.item_id for hit in loop.index.search(MODEL_ITEMS, np.ones(16, dtype=np.float32), 50)}
+    assert "i12" in found
+    assert "i3" not in found
+    loop.feed(shop.example(1, "i5"))
+    loop.run()
+    found = {hit.item_id for hit in loop.index.search(MODEL_ITEMS, np.ones(16, dtype=np.float32), 50)}
+    assert "i3" not in found
+
+
+def test_a_new_batch_version_replaces_the_base_and_newer_examples_are_learned_again(loop: Loop) -> None:
+    loop.feed(*(shop.example(number, "i5") for number in range(1, 9)))
+    loop.run()
+    loop.publish_batch("v-fff-batch", data_to=shop.example(4).at)
+    loop.run()
+    last = loop.versions()[-1] if loop.versions()[-1].origin == "incremental" else loop.versions()[-2]
+    assert loop.flow.line is not None
+    assert last.parent == "v-fff-batch"
+    assert last.examples == 100 + (8 - 4)
+
+
+def test_old_versions_go_and_the_newest_batch_version_stays(loop: Loop) -> None:
+    for number in range(1, 10):
+        loop.feed(shop.example(number, "i5", outcome=EventKind.VIEW))
+        loop.run(turns=1)
+    versions = loop.store.versions()
+    assert len(versions) == 5 + 1
+    assert "v-000" in versions
+    assert retire(loop.store, keep=1) == versions[1:-1] if versions[0] == "v-000" else True

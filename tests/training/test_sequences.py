@@ -1,0 +1,97 @@
+import numpy as np
+import pytest
+
+from contracts.errors import NotEnoughData
+from contracts.events import EventKind
+from contracts.features import HISTORY_LENGTH
+from contracts.ids import ExampleId, ItemId, UserId
+from tests.builders import shop
+from training.baselines import CoVisits, Popularity
+from training.data.archive_set import training_set
+from training.data.collate import Epoch, batches, collate
+from training.data.sequences import ExampleRow, UserSequence, sequences, windows
+from training.model.vocabulary import Vocabulary
+
+VOCABULARY = Vocabulary(ItemId(f"i{place}") for place in range(200))
+DAY_MS = 86_400_000
+
+
+def row(example_id: str, item: str, at_ms: int, outcome: EventKind | None = EventKind.CLICK) -> ExampleRow:
+    return ExampleRow(ExampleId(example_id), UserId("u"), ItemId(item), at_ms, outcome)
+
+
+def user(items: list[int], times_ms: list[int] | None = None) -> UserSequence:
+    rows = [row(f"e{place:04}", f"i{item}", (times_ms or range(len(items)))[place]) for place, item in enumerate(items)]
+    return sequences(rows, VOCABULARY)[0]
+
+
+def test_interactions_are_in_time_order_and_a_repeated_example_counts_once() -> None:
+    made = sequences([row("b", "i2", 20), row("a", "i1", 10), row("b", "i2", 20)], VOCABULARY)
+    assert made[0].items.tolist() == [1, 2]
+    assert made[0].times_ms.tolist() == [10, 20]
+
+
+def test_negatives_and_unknown_items_are_in_no_sequence() -> None:
+    made = sequences([row("a", "i1", 10), row("b", "i2", 20, None), row("c", "nowhere", 30)], VOCABULARY)
+    assert made[0].items.tolist() == [1]
+
+
+def test_the_first_touch_of_an_item_is_fresh() -> None:
+    assert user([3, 4, 3, 5]).fresh.tolist() == [True, True, False, True]
+
+
+def test_before_leaves_out_the_interaction_at_the_time_itself() -> None:
+    assert user([1, 2, 3], [10, 20, 30]).before(20).items.tolist() == [1]
+
+
+def test_every_interaction_is_a_target_in_some_window() -> None:
+    long = user(list(range(170)))
+    cut = list(windows([long], np.random.default_rng(0)))
+    assert {int(item) for window in cut for item in window.items} == set(range(170))
+    assert max(len(window) for window in cut) <= HISTORY_LENGTH + 1
+
+
+def test_a_window_is_right_padded_and_each_position_has_the_next_fresh_item_as_target() -> None:
+    batch = collate([user([3, 4, 3, 5])], horizon=1, rng=np.random.default_rng(0))
+    assert batch.items.shape == (1, HISTORY_LENGTH)
+    assert batch.items[0, :4].tolist() == [3, 4, 3, 0]
+    assert batch.targets[0, :4].tolist() == [3, 4, 5, 5]
+    assert batch.weights[0].sum() == 4
+
+
+def test_a_position_without_a_fresh_item_ahead_has_no_target() -> None:
+    batch = collate([user([3, 4, 3])], horizon=1, rng=np.random.default_rng(0))
+    assert batch.weights[0, :3].tolist() == [1.0, 1.0, 0.0]
+
+
+def test_workers_share_the_windows_and_none_gets_more_batches() -> None:
+    users = [user(list(range(start, start + 20))) for start in range(7)]
+    parts = [list(batches(users, 2, 1, Epoch(1, 0, rank, 2))) for rank in range(2)]
+    assert [len(part) for part in parts] == [2, 2]
+    rows_of = [sum(len(batch.items) for batch in part) for part in parts]
+    assert rows_of == [3, 3]
+
+
+def test_popularity_of_seven_days_counts_only_those() -> None:
+    users = [user([1, 1, 2], [0, 1, 9 * DAY_MS])]
+    cut_ms = 10 * DAY_MS
+    assert Popularity(users, 3, cut_ms).scores(users[0]).tolist() == [0, 2, 1]
+    assert Popularity(users, 3, cut_ms, days=7).scores(users[0]).tolist() == [0, 0, 1]
+
+
+def test_co_visits_weigh_near_pairs_and_new_history_more() -> None:
+    counts = CoVisits([user([1, 2, 3])], 4)
+    # pairs: 1-2 and 2-3 at distance 1, 1-3 at distance 2
+    assert counts.scores(user([1])).tolist() == [0, 0, 1 / 1, 1 / 2]
+    scores = counts.scores(user([2, 1]))
+    assert scores[3] == pytest.approx(0.9**1 * 1 / 1 + 0.9**0 * 1 / 2)
+
+
+def test_too_few_interactions_say_how_many_and_what_to_do() -> None:
+    with pytest.raises(NotEnoughData, match=r"found 2 interactions.*expected at least 50; replay"):
+        training_set(shop.contents(), shop.rows(users=1, length=2), where="here")
+
+
+def test_an_empty_catalogue_says_so() -> None:
+    with pytest.raises(NotEnoughData, match="found 0 items"):
+        training_set([], shop.rows(), where="here")

@@ -1,0 +1,303 @@
+"""The flow of the learner: feedback -> test -> learn -> gate -> publish -> commit. One `turn` after another.
+
+A publication and the progress in the log:
+1. Examples are polled, tested and learned from; nothing is committed.
+2. The gate judges the round; a refused round is rolled back, and its examples count as consumed.
+3. The version is published (training/publish.py: directory, vectors, announcement).
+4. The group's offsets are committed. A crash before this step learns the round's examples again.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from contracts.clock import Clock
+from contracts.deadletters import refused
+from contracts.errors import BadInput, ModelError, Unavailable
+from contracts.examples import TrainingExample
+from contracts.heartbeats import Heartbeat
+from contracts.ids import EventId, ItemId, ModelVersion, time_ordered_id
+from contracts.ports import LoggedMessage, Tail, Vectors
+from contracts.settings import Settings
+from contracts.topics import DEAD_LETTERS, HEARTBEATS, TRACES
+from contracts.traces import Stage, TraceStamp
+from contracts.vector_collections import MODEL_ITEMS
+from contracts.versions import PublishedVersion
+from contracts.wire import decode, encode
+from training.incremental.catalogue import Catalogue
+from training.incremental.gate import Gate, Verdict
+from training.incremental.learner import Learner
+from training.incremental.metrics import LearnerMetrics
+from training.incremental.retention import retire
+from training.model import checkpoint
+from training.model.content import ContentTable
+from training.model.features import HEAD_FEATURES
+from training.publish import IndexedVectors, Shelves, publish, upsert
+
+log = logging.getLogger(__name__)
+
+POLL_S = 0.1
+REPLAYED_AFTER_BATCH = 2000
+"""Newest examples kept to learn again those that a new batch version has not seen."""
+
+
+class Feedback(Protocol):
+    """Reading the feedback topic as a group, as `eventlog.group.GroupReader` does."""
+
+    def poll(self, timeout_s: float) -> list[LoggedMessage]:
+        """The next messages, maybe none."""
+        ...
+
+    def commit(self) -> None:
+        """Keeps the progress up to what was polled."""
+        ...
+
+    def lag(self) -> dict[str, int]:
+        """Messages not yet polled, by topic."""
+        ...
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What the learner reads: the feedback as a group, and the catalogue's topics with the announcements as a tail."""
+
+    feedback: Feedback
+    catalogue: Tail
+
+
+@dataclass
+class Line:
+    """The line of versions under way: who learns, from which version, and what the vector index holds of it."""
+
+    learner: Learner
+    version: PublishedVersion
+    indexed: IndexedVectors
+    examples: int
+    covered_to: datetime | None
+    data_to: datetime | None
+
+
+class LearnerFlow:
+    """The learner as a sequence of turns; for one thread.
+
+    Args:
+        settings: Batch size, publication and heartbeat intervals, seed.
+        sources: What it reads.
+        shelves: Where versions go; its log takes dead letters, traces and heartbeats too.
+        metrics: Its series.
+        clock: Now.
+    """
+
+    def __init__(
+        self, settings: Settings, sources: Sources, shelves: Shelves, metrics: LearnerMetrics, clock: Clock
+    ) -> None:
+        self._settings = settings
+        self._sources = sources
+        self._shelves = shelves
+        self._metrics = metrics
+        self._clock = clock
+        self.catalogue = Catalogue()
+        self.line: Line | None = None
+        self._loss_gate, self._probe_gate = Gate(), Gate(margin=0.5)
+        self._recent: deque[TrainingExample] = deque(maxlen=REPLAYED_AFTER_BATCH)
+        self._tried: ModelVersion | None = None
+        self._published_at: datetime | None = None
+        self._beaten_at: datetime | None = None
+        self._uncommitted = False
+
+    def turn(self) -> None:
+        """One turn; an outage of a dependency ends it early and is counted, and the next one tries again."""
+        try:
+            self._beat()
+            self._follow_catalogue()
+            if self.line is None:
+                return
+            messages = self._sources.feedback.poll(POLL_S)
+            self._uncommitted |= bool(messages)
+            self._learn(self._decoded(messages))
+            self._publish_when_due()
+        except Unavailable as error:
+            log.warning("waiting: %s", error)
+            self._metrics.failures.labels(error.reason).inc()
+
+    def _follow_catalogue(self) -> None:
+        for message in self._sources.catalogue.poll(0.0 if self.line is not None else POLL_S):
+            try:
+                self.catalogue.take(message, self._clock())
+            except BadInput as error:
+                self._refuse(message, error)
+        if not self._sources.catalogue.caught_up():
+            return
+        self._adopt()
+        if self.line is not None:
+            self._apply_changes(self.line)
+
+    def _adopt(self) -> None:
+        """Starts from the newest announced version; later, only a batch version replaces the learner's own line."""
+        announced = self.catalogue.announced
+        if announced is None or announced.version == self._tried:
+            return
+        if self.line is not None and (announced.origin != "batch" or announced.version <= self.line.version.version):
+            return
+        self._tried = announced.version
+        try:
+            base = checkpoint.load(self._shelves.store.path(announced.version))
+        except ModelError as error:
+            log.error("cannot learn from version %s: %s", announced.version, error)
+            self._metrics.failures.labels(error.reason).inc()
+            return
+        table = ContentTable(base.model.config.content, base.vocabulary)
+        for item_id in sorted(self.catalogue.items):
+            try:
+                table.put([self.catalogue.content(item_id)])
+            except BadInput as error:
+                log.error("item %s left out: %s", item_id, error)
+                self._metrics.failures.labels(error.reason).inc()
+        held = dict(zip(base.vocabulary.ids, base.item_matrix, strict=False))
+        learner = Learner(base, table, self._settings.seed)
+        if self.line is not None:
+            learner.reservoir = self.line.learner.reservoir
+        self.line = Line(
+            learner, announced, IndexedVectors(held), announced.examples, announced.data_to, announced.data_to
+        )
+        self._loss_gate, self._probe_gate = Gate(), Gate(margin=0.5)
+        unseen = [example for example in self._recent if not self._covered(example)]
+        self._recent.clear()
+        log.info("learning from %s (%s), %d newer examples", announced.version, announced.origin, len(unseen))
+        self._learn(unseen)
+
+    def _apply_changes(self, line: Line) -> None:
+        changes = self.catalogue.changes()
+        if changes.deleted:
+            gone = sorted(changes.deleted)
+            self._shelves.index.delete(MODEL_ITEMS, gone)
+            line.indexed.gone(gone)
+        vectors: dict[ItemId, Vectors] = {}
+        for item_id in sorted(changes.described):
+            try:
+                vectors |= line.learner.describe([self.catalogue.content(item_id)])
+            except BadInput as error:
+                log.error("item %s left out: %s", item_id, error)
+                self._metrics.failures.labels(error.reason).inc()
+        if vectors:
+            self._shelves.index.ensure(MODEL_ITEMS, line.learner.model.config.width)
+            upsert(self._shelves.index, line.indexed, vectors)
+
+    def _decoded(self, messages: Sequence[LoggedMessage]) -> list[TrainingExample]:
+        examples = []
+        for message in messages:
+            try:
+                examples.append(decode(TrainingExample, message.value))
+            except BadInput as error:
+                self._refuse(message, error)
+        return examples
+
+    def _learn(self, examples: Sequence[TrainingExample]) -> None:
+        if self.line is None or not examples:
+            return
+        covered = [example for example in examples if self._covered(example)]
+        new = [example for example in examples if not self._covered(example)]
+        self.line.learner.remember(covered)
+        self._metrics.examples.labels("covered").inc(len(covered))
+        for start in range(0, len(new), self._settings.learner_batch):
+            batch = new[start : start + self._settings.learner_batch]
+            step = self.line.learner.observe(batch)
+            self._metrics.examples.labels("learned").inc(step.examples)
+            self._metrics.examples.labels("unknown_item").inc(len(batch) - step.examples)
+            if step.positives:
+                self._metrics.loss.set(step.softmax_loss)
+                self._metrics.recall.set(step.recall_at_20)
+            if step.examples:
+                self._metrics.log_loss.set(step.log_loss)
+            for example in batch:
+                if example.traced and example.event_id:
+                    self._stamp(example.event_id, Stage.LEARNED, None)
+        if new:
+            newest = max(example.at for example in new)
+            self.line.data_to = max(newest, self.line.data_to) if self.line.data_to else newest
+            self._recent.extend(new)
+
+    def _covered(self, example: TrainingExample) -> bool:
+        """Whether the batch training at the root of the line has learned it; a traced one is always learned."""
+        until = self.line.covered_to if self.line is not None else None
+        return not example.traced and until is not None and example.at <= until
+
+    def _publish_when_due(self) -> None:
+        line, now = self.line, self._clock()
+        every_s = self._settings.learner_publish_every_s
+        waited = self._published_at is None or (now - self._published_at).total_seconds() >= every_s
+        if line is None or not waited:
+            return
+        if line.learner.round.examples:
+            verdict = self._judge(line.learner)
+            if verdict is Verdict.PUBLISH:
+                with self._metrics.publish_seconds.time():
+                    self._publish(line, now)
+            else:
+                log.error("the gate refused a round of %d examples: %s", line.learner.round.examples, verdict.value)
+                self._metrics.refusals.labels(verdict.value).inc()
+                line.learner.roll_back()
+            self._published_at = now
+        if self._uncommitted:
+            self._sources.feedback.commit()
+            self._uncommitted = False
+
+    def _judge(self, learner: Learner) -> Verdict:
+        loss, probe = learner.round.loss(), learner.probe()
+        verdicts = (self._probe_gate.judge(probe, learner.finite()), self._loss_gate.judge(loss, True))
+        verdict = next((verdict for verdict in verdicts if verdict is not Verdict.PUBLISH), Verdict.PUBLISH)
+        self._loss_gate = self._loss_gate.after_round(loss, verdict)
+        self._probe_gate = self._probe_gate.after_round(probe, verdict)
+        return verdict
+
+    def _publish(self, line: Line, now: datetime) -> None:
+        learned = tuple(line.learner.round.traced)
+        metrics = {"progressive_loss": line.learner.round.loss(), "round_examples": float(line.learner.round.examples)}
+        version = PublishedVersion(
+            version=ModelVersion(time_ordered_id("v", now)),
+            parent=line.version.version,
+            origin="incremental",
+            created_at=now,
+            data_from=line.version.data_from,
+            data_to=line.data_to,
+            examples=line.examples + line.learner.round.examples,
+            learned_event_ids=learned,
+            features=HEAD_FEATURES,
+            git_revision=line.version.git_revision,
+            metrics=metrics,
+        )
+        deleted: frozenset[ItemId] = frozenset(
+            item_id for item_id in line.learner.table.vocabulary if item_id not in self.catalogue.items
+        )
+        publish(version, line.learner.checkpoint(), self._shelves, line.indexed, deleted)
+        line.examples = version.examples
+        line.version = version
+        line.learner.start_round()
+        self._metrics.versions.inc()
+        for event_id in learned:
+            self._stamp(event_id, Stage.PUBLISHED, version.version)
+        retire(self._shelves.store)
+
+    def _stamp(self, event_id: EventId, stage: Stage, version: ModelVersion | None) -> None:
+        stamp = TraceStamp(event_id=event_id, stage=stage, at=self._clock(), model_version=version)
+        self._shelves.log.publish(TRACES, event_id, encode(stamp))
+
+    def _refuse(self, message: LoggedMessage, error: BadInput) -> None:
+        letter = refused(
+            message.topic, message.partition, message.offset, message.key, message.value, error, self._clock()
+        )
+        self._shelves.log.publish(DEAD_LETTERS, message.topic, encode(letter))
+        self._metrics.dead_letters.labels(error.reason).inc()
+
+    def _beat(self) -> None:
+        now = self._clock()
+        if self._beaten_at and (now - self._beaten_at).total_seconds() < self._settings.heartbeat_every_s:
+            return
+        self._beaten_at = now
+        lag = self._sources.feedback.lag()
+        for topic, behind in lag.items():
+            self._metrics.lag.labels(topic).set(behind)
+        self._shelves.log.publish(HEARTBEATS, "learner", encode(Heartbeat(process="learner", at=now, lag=lag)))
