@@ -32,6 +32,11 @@ def say(text: str) -> None:
     out.print(text, soft_wrap=True)
 
 
+def say_plain(text: str) -> None:
+    """One line taken as it is: what looks like markup in it stays."""
+    out.print(text, soft_wrap=True, markup=False)
+
+
 def fail(error: MillstreamError) -> None:
     """One paragraph on what went wrong."""
     err.print(

@@ -83,6 +83,7 @@ class FeatureWriter(Generic[Row]):
         self._clock = clock
         self._pending: dict[str, Offer[Row]] = {}
         self._restored: dict[str, Offer[Row]] = {}
+        self._traced: set[str] = set()
         self._changed = threading.Condition()
         self._failed = 0
         self._stopping = threading.Event()
@@ -103,7 +104,7 @@ class FeatureWriter(Generic[Row]):
     def offer(self, key: str, offer: Offer[Row]) -> None:
         """Hands over a key's newest row; returns at once."""
         with self._changed:
-            self._pending[key] = _newer(offer, self._pending.get(key))
+            self._keep(key, offer)
             self._changed.notify_all()
 
     def restore(self, key: str, offer: Offer[Row]) -> None:
@@ -133,15 +134,21 @@ class FeatureWriter(Generic[Row]):
         except Unavailable:
             with self._changed:
                 for key, offer in taken.items():
-                    self._pending[key] = _newer(offer, self._pending.get(key))
+                    self._keep(key, offer)
             raise
         self._sink.after(rows)
         self._count(taken)
         return len(rows)
 
+    def _keep(self, key: str, offer: Offer[Row]) -> None:
+        self._pending[key] = _newer(offer, self._pending.get(key))
+        if offer.traced:
+            self._traced.add(key)
+
     def _taken(self, traced_only: bool) -> dict[str, Offer[Row]]:
         with self._changed:
-            keys = [key for key, offer in self._pending.items() if offer.traced or not traced_only][:WRITE_LIMIT]
+            keys = list(self._traced if traced_only else self._pending)[:WRITE_LIMIT]
+            self._traced.difference_update(keys)
             taken = {key: _newer(self._pending.pop(key), self._restored.pop(key, None)) for key in keys}
             for key in [] if traced_only else list(self._restored)[: WRITE_LIMIT - len(taken)]:
                 taken[key] = self._restored.pop(key)
@@ -166,8 +173,8 @@ class FeatureWriter(Generic[Row]):
                 self._changed.wait_for(lambda: self._pending or self._restored or self._stopping.is_set())
                 # After a long write the writer rests, so that a replay of much folds more than it writes; a traced
                 # event, which somebody waits for, ends the rest.
-                self._changed.wait_for(lambda: self._traced_waits() or self._stopping.is_set(), rest_s)
-                hurried = self._traced_waits() and not self._stopping.is_set()
+                self._changed.wait_for(lambda: self._traced or self._stopping.is_set(), rest_s)
+                hurried = bool(self._traced) and not self._stopping.is_set()
             stopping = self._stopping.is_set()
             started_s = time.monotonic()
             wait_s = self._every_s
@@ -184,9 +191,6 @@ class FeatureWriter(Generic[Row]):
             if stopping:
                 return
             self._stopping.wait(wait_s)
-
-    def _traced_waits(self) -> bool:
-        return any(offer.traced for offer in self._pending.values())
 
 
 def _newer(one: Offer[Row], other: Offer[Row] | None) -> Offer[Row]:

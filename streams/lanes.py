@@ -99,8 +99,8 @@ class Lanes:
                 await self._processed(partition, [message])
         for message, acknowledge in batch:
             await acknowledge()
-            self._metrics.events_in.labels(message.topic).inc()
             self._progress.done(message.topic, message.partition, message.offset)
+        self._metrics.events_in.labels(messages[0].topic).inc(len(messages))
         self._metrics.batch_seconds.labels(self._agent).observe(time.perf_counter() - started)
 
     async def _processed(self, partition: int, messages: Sequence[LoggedMessage]) -> bool:

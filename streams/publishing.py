@@ -1,6 +1,7 @@
 """What a batch sends: collected while folding, published together, and waited for before anything is acknowledged."""
 
 import asyncio
+from collections import Counter
 from datetime import datetime
 
 from pydantic import BaseModel
@@ -67,5 +68,5 @@ class Outbox:
             raise LogUnavailable(
                 f"found a message not acknowledged after {ACKNOWLEDGE_TIMEOUT_S} s; expected it; check the broker"
             ) from error
-        for topic, _, _ in self._messages:
-            self._metrics.events_out.labels(topic.name).inc()
+        for name, count in Counter(topic.name for topic, _, _ in self._messages).items():
+            self._metrics.events_out.labels(name).inc(count)

@@ -71,8 +71,8 @@ def train_towers(
             that stop apart would wait for each other.
         worker: This worker.
         progress: Called after every step of worker 0.
-        validate: Loss on later interactions, called after each epoch: the epochs end when it no longer falls, and the
-            best weights stay. The same for all workers, so that they stop together.
+        validate: Loss on later interactions, called before the first epoch and after each: the epochs end when it no
+            longer falls, and the best weights stay. The same for all workers, so that they stop together.
 
     Returns:
         What was done.
@@ -85,6 +85,9 @@ def train_towers(
     losses: list[float] = []
     done = 0
     best = Best(step)
+    if validate is not None:
+        step.eval()
+        best.improved(validate())
     for number in range(config.epochs):
         step.train()
         epoch_losses: list[float] = []

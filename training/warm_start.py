@@ -32,6 +32,8 @@ def warm_start(model: FusionTransformer, users: Sequence[UserSequence], counts: 
     with torch.no_grad():
         model.bias.weight[1 : rows + 1, 0] = torch.from_numpy((logs - logs.mean())[:rows]).float()
         model.item_tower.ids.weight[1 : rows + 1] = vectors[:rows]
+        centre = torch.from_numpy(counts).float() @ vectors  # (D,): a user of whom nothing is known
+        model.user_tower.start.copy_(torch.nn.functional.normalize(centre, dim=0) * 0.1)
 
 
 def refresh_popularity(model: FusionTransformer, before: NDArray[np.float64], after: NDArray[np.float64]) -> None:

@@ -27,6 +27,7 @@ from millstream.stack.state import require_stack
 
 Seen = TypeVar("Seen")
 SEARCH_WORDS = ("strawberry yogurt", "yogurt")
+ANSWERED_WITHIN_S = 10.0
 FELT_WITHIN_S = 10.0
 FOUND_WITHIN_S = 30.0
 LEARNED_WITHIN_S = 90.0
@@ -84,21 +85,23 @@ class FirstFiveMinutes:
     def search_by_text(self) -> str:
         """Words find the product they name."""
         words, expected = SEARCH_WORDS
-        answer = self.shop.search(text=words)
-        titles = [item.item.title for item in answer.items[:5]]
-        if not any(expected in title.lower() for title in titles):
-            raise StepDidNotHappen(
-                f"found {titles} for {words!r}; expected a title with {expected!r} among the first five"
-            )
+        titles = self._until(
+            lambda: [item.item.title for item in self.shop.search(text=words).items[:5]],
+            lambda seen: any(expected in title.lower() for title in seen),
+            ANSWERED_WITHIN_S,
+            f"a title with {expected!r} among the first five for {words!r}",
+        )
         return f"{words!r} finds {titles[0]!r}"
 
     def search_by_picture(self) -> str:
         """A product's own picture finds it."""
         wanted = next(iter(self.pictures))
-        answer = self.shop.search(picture=self.pictures[wanted])
-        found = [item.item_id for item in answer.items[:5]]
-        if wanted not in found:
-            raise StepDidNotHappen(f"found {found} for the picture of {wanted}; expected it among the first five")
+        found = self._until(
+            lambda: [item.item_id for item in self.shop.search(picture=self.pictures[wanted]).items[:5]],
+            lambda seen: wanted in seen,
+            ANSWERED_WITHIN_S,
+            f"{wanted} among the first five for its own picture",
+        )
         return f"the picture of {self.items[wanted].title!r} finds it at place {found.index(wanted) + 1}"
 
     def click_three_items(self) -> str:
@@ -194,6 +197,7 @@ class FirstFiveMinutes:
             lambda seen: Degradation.VECTORS in seen.degraded_reasons,
             DEGRADED_WITHIN_S,
             f"an answer flagged {Degradation.VECTORS.value}",
+            patient=False,
         )
         if not answer.items:
             raise StepDidNotHappen("found an empty degraded answer; expected items from the other sources")
@@ -208,6 +212,7 @@ class FirstFiveMinutes:
             lambda seen: Degradation.VECTORS not in seen.degraded_reasons,
             RECOVERED_WITHIN_S,
             "an answer without degradation",
+            patient=False,
         )
         return f"whole again after {time.monotonic() - started:.1f} s"
 
@@ -217,17 +222,24 @@ class FirstFiveMinutes:
         wanted: Callable[[Seen], bool],
         within_s: float,
         expected: str,
-        every_s: float = 0.05,
+        *,
+        patient: bool = True,
     ) -> Seen:
         deadline = time.monotonic() + within_s
         while True:
-            seen = look()
-            if wanted(seen):
-                return seen
+            refused = ""
+            try:
+                seen = look()
+                if wanted(seen):
+                    return seen
+                found = str(seen.degraded_reasons if isinstance(seen, Answer) else seen)
+            except StackError as error:  # Search answers 503 while a part that it cannot do without is away.
+                if not patient:
+                    raise
+                found = refused = str(error)
             if time.monotonic() > deadline:
-                found = seen.degraded_reasons if isinstance(seen, Answer) else seen
-                raise StepDidNotHappen(f"found {str(found)[:200]} after {within_s:.0f} s; expected {expected}")
-            time.sleep(every_s)
+                raise StepDidNotHappen(f"found {found[:300]} after {within_s:.0f} s; expected {expected}")
+            time.sleep(0.5 if refused else 0.05)
 
 
 def _made_with(event: EventId, seen: Answer) -> bool:

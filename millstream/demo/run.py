@@ -137,9 +137,7 @@ def walk(settings: Settings, catalogue: Catalogue, shop: Shop, shoppers: LiveSho
     """Walks through the first five minutes, and lets the shoppers go on until the seconds are over."""
     until = time.monotonic() + seconds
     console.say("the first five minutes of a visitor:")
-    script = FirstFiveMinutes(
-        settings, shop, catalogue.items, catalogue.pictures, lambda text: console.out.print(text, markup=False)
-    )
+    script = FirstFiveMinutes(settings, shop, catalogue.items, catalogue.pictures, console.say_plain)
     notes = script.run()
     while time.monotonic() < until:
         time.sleep(min(FIGURES_EVERY_S, max(0.0, until - time.monotonic())))

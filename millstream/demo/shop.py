@@ -78,7 +78,8 @@ class Shop:
     ) -> EventId:
         """Tells what a user did with an item. Raises StackError when it was not accepted."""
         body = {
-            "kind": kind.value, "user_id": user_id, "item_id": item_id, "request_id": request_id, "session_id": session_id,
+            "kind": kind.value, "user_id": user_id, "item_id": item_id, "request_id": request_id,
+            "session_id": session_id,
         }  # fmt: skip
         answer = EventsAnswer.model_validate(self._post("/v1/events", body))
         return answer.event_ids[0]

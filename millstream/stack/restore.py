@@ -5,8 +5,8 @@
 3. The catalogue, then the events, go back on the log from the archive; the newest model version is announced again.
 4. The folder is removed, and the consumers start from the beginning.
 
-A crash before 4 repeats 3: events keep their ids, so nothing counts twice. What the archive had not yet written when the
-broker died (`MILLSTREAM_ARCHIVE_FLUSH_EVERY_S`) is lost with it; an Apache Kafka loses nothing.
+A crash before 4 repeats 3: events keep their ids, so nothing counts twice. What the archive had not yet written when
+the broker died (`MILLSTREAM_ARCHIVE_FLUSH_EVERY_S`) is lost with it; an Apache Kafka loses nothing.
 """
 
 import logging

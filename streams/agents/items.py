@@ -6,6 +6,7 @@ between 4 and its writing is offered again at the next start.
 """
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 
 from contracts.clock import Clock
@@ -19,6 +20,7 @@ from streams.feature_writer import FeatureWriter, Offer, row_time
 from streams.metrics import StreamMetrics
 from streams.publishing import Outbox
 from streams.state import item_features
+from streams.state.admission import Outcome
 from streams.state.item_features import ItemFeatureState
 from streams.state.rules import Rules
 from streams.tables import PartitionedTable
@@ -57,6 +59,7 @@ class ItemAgent:
         """One batch, steps 1 to 5. Raises Unavailable when the log is away."""
         before: dict[ItemId, ItemFeatureState] = {}
         states: dict[ItemId, ItemFeatureState] = {}
+        outcomes: Counter[Outcome] = Counter()
         outbox = Outbox(self._log, self._metrics)
         for message in messages:
             try:
@@ -67,10 +70,12 @@ class ItemAgent:
             item_id = touched.item_id
             if item_id not in states:
                 before[item_id] = states[item_id] = self._table.get(partition, item_id) or ItemFeatureState()
-            states[item_id] = self._folded(states[item_id], touched)
+            states[item_id] = self._folded(states[item_id], touched, outcomes)
         await outbox.send()
         changed = {item_id: state for item_id, state in states.items() if state is not before[item_id]}
         await self._table.put(partition, changed)
+        for outcome, count in outcomes.items():
+            self._metrics.outcomes.labels("items", outcome.value).inc(count)
         folded_s = time.monotonic()
         for item_id, state in changed.items():
             self._features.offer(item_id, self._row(state, folded_s))
@@ -85,10 +90,10 @@ class ItemAgent:
         """A state found in an owned partition at start: its row is offered."""
         self._features.restore(item_id, self._row(state, None))
 
-    def _folded(self, state: ItemFeatureState, touched: ItemTouches) -> ItemFeatureState:
+    def _folded(self, state: ItemFeatureState, touched: ItemTouches, outcomes: Counter[Outcome]) -> ItemFeatureState:
         for touch in touched.touches:
             state, outcome = item_features.fold(state, touch, self._rules)
-            self._metrics.outcomes.labels("items", outcome.value).inc()
+            outcomes[outcome] += 1
         return state
 
     def _row(self, state: ItemFeatureState, folded_s: float | None) -> Offer[ItemFeatures]:

@@ -13,6 +13,7 @@ in the states and publishes nothing.
 """
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -32,7 +33,7 @@ from streams.metrics import StreamMetrics
 from streams.open_windows import OpenWindows
 from streams.publishing import Outbox
 from streams.state import attribution, user_features
-from streams.state.admission import Place
+from streams.state.admission import Outcome, Place
 from streams.state.rules import Rules
 from streams.state.user_features import Attributes
 from streams.state.user_state import UserState, step
@@ -139,7 +140,7 @@ class UserAgent:
         outbox: Outbox,
     ) -> None:
         one = step(batch.state(event.user_id), event, self._attributes_of(event), place, self._rules)
-        self._metrics.outcomes.labels("users", one.outcome.value).inc()
+        batch.outcomes[one.outcome] += 1
         batch.keep(event.user_id, one.state)
         if not isinstance(event, Impression):
             batch.offered.setdefault(event.user_id, [])
@@ -171,6 +172,8 @@ class UserAgent:
         return Offer(row_time(features.row_us), lambda: user_features.row(features, rules), traced, folded_s)
 
     def _note(self, partition: int, batch: "_Batch") -> None:
+        for outcome, count in batch.outcomes.items():
+            self._metrics.outcomes.labels("users", outcome.value).inc(count)
         for user_id, state in batch.states.items():
             self._windows.note(partition, user_id, state.attribution.next_close_ms(self._rules))
         self._metrics.open_windows.set(len(self._windows))
@@ -185,6 +188,7 @@ class _Batch:
         self._before: dict[UserId, UserState] = {}
         self.states: dict[UserId, UserState] = {}
         self.offered: dict[UserId, list[EventId]] = {}
+        self.outcomes: Counter[Outcome] = Counter()
 
     def state(self, user_id: UserId) -> UserState:
         if user_id not in self.states:

@@ -1,6 +1,7 @@
 """However the log is cut into batches, the agent comes to the same states and tells the same."""
 
 import asyncio
+import itertools
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,7 +17,7 @@ from tests.streams.shop import logged
 async def _played(messages: list[object], cuts: list[int]) -> tuple[object, ...]:
     rig = Rig()
     edges = [0, *sorted(cuts), len(messages)]
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in itertools.pairwise(edges):
         await rig.user_agent.process(0, messages[start:end])  # type: ignore[arg-type]
     touches: dict[str, list[str]] = {}
     for message in rig.log.messages(ITEM_TOUCHES):

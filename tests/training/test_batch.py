@@ -81,7 +81,7 @@ def test_validation_that_no_longer_falls_ends_the_epochs_and_the_best_weights_st
     torch.manual_seed(0)
     training_set = shop.shop()
     step = TowerStep(shop.model(training_set.table), training_set.table)
-    losses = iter([3.0, 2.0, 2.5])
+    losses = iter([4.0, 3.0, 2.0, 2.5])
     kept: list[dict[str, torch.Tensor]] = []
 
     def validate() -> float:
@@ -91,7 +91,7 @@ def test_validation_that_no_longer_falls_ends_the_epochs_and_the_best_weights_st
     report = train_towers(step, training_set.users, LoopConfig(9), Worker(), quiet, validate)
     assert len(report.losses) == 3
     for name, tensor in step.state_dict().items():
-        assert torch.equal(tensor, kept[1][name])
+        assert torch.equal(tensor, kept[2][name])
 
 
 def test_items_of_one_category_start_close_to_each_other() -> None:

@@ -26,10 +26,12 @@ FeatureJoin = Callable[[pd.DataFrame], pd.DataFrame]
 """The point-in-time join: entity rows (user_id, item_id, event_timestamp) with the feature columns added."""
 
 HEAD_POSITIVES = 3000
-"""Outcomes that the heads are trained on, at most: a random choice of those after the towers' cut."""
+"""First touches that the heads are trained on, at most; later touches of the same item are a fourth as many."""
 
 NEGATIVES = 6
 """Items drawn uniformly from the catalogue beside each outcome; uniform, so that popularity stays a signal."""
+
+Outcome = tuple[UserSequence, int]
 
 _CARTS = {kind_row(EventKind.ADD_TO_CART), kind_row(EventKind.PURCHASE)}
 _PURCHASE = kind_row(EventKind.PURCHASE)
@@ -76,8 +78,9 @@ def moments(training_set: TrainingSet, since_ms: int, until_ms: int, rng: np.ran
         for place in range(*np.searchsorted(user.times_ms, [since_ms, until_ms]).tolist())
         if not _bought_before(user, place)
     ]
-    if len(outcomes) > HEAD_POSITIVES:
-        outcomes = [outcomes[choice] for choice in rng.choice(len(outcomes), HEAD_POSITIVES, replace=False)]
+    fresh = [outcome for outcome in outcomes if outcome[0].fresh[outcome[1]]]
+    again = [outcome for outcome in outcomes if not outcome[0].fresh[outcome[1]]]
+    outcomes = [*_drawn(fresh, HEAD_POSITIVES, rng), *_drawn(again, len(fresh) // 4, rng)]
     made = []
     for user, place in outcomes:
         item, kind, at_ms = int(user.items[place]), int(user.kinds[place]), int(user.times_ms[place])
@@ -151,6 +154,10 @@ def feature_rows(joined: pd.DataFrame, view: str, row_type: Any, names: Sequence
         else None
         for place in range(len(joined))
     ]
+
+
+def _drawn(outcomes: list[Outcome], most: int, rng: np.random.Generator) -> list[Outcome]:
+    return [outcomes[choice] for choice in rng.permutation(len(outcomes))[:most].tolist()]
 
 
 def _plain(value: Any) -> Any:

@@ -255,7 +255,6 @@ class LearnerFlow:
 
     def _publish(self, line: Line, now: datetime) -> None:
         learned = tuple(line.learner.round.traced)
-        metrics = {"progressive_loss": line.learner.round.loss(), "round_examples": float(line.learner.round.examples)}
         version = PublishedVersion(
             version=ModelVersion(time_ordered_id("v", now)),
             parent=line.version.version,
@@ -267,11 +266,9 @@ class LearnerFlow:
             learned_event_ids=learned,
             features=HEAD_FEATURES,
             git_revision=line.version.git_revision,
-            metrics=metrics,
+            metrics={"progressive_loss": line.learner.round.loss()},
         )
-        deleted: frozenset[ItemId] = frozenset(
-            item_id for item_id in line.learner.table.vocabulary if item_id not in self.catalogue.items
-        )
+        deleted = frozenset(line.learner.table.vocabulary) - self.catalogue.items.keys()
         publish(version, line.learner.checkpoint(), self._shelves, line.indexed, deleted)
         line.examples = version.examples
         line.version = version

@@ -56,7 +56,7 @@ class UserTower(nn.Module):
         self.blocks = nn.ModuleList(Block(width, heads, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
         self.out = nn.Linear(width, width)
-        nn.init.normal_(self.out.weight, std=1e-3)
+        nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
         self.decay = nn.Parameter(torch.tensor(5.0))
         self.recent = nn.Parameter(torch.tensor(1.0))
@@ -78,7 +78,7 @@ class UserTower(nn.Module):
         x = self.dropout(x + self.position.weight[: t + 1])  # (B, T + 1, D)
         for block in self.blocks:
             x = block(x)
-        recent = functional.pad(self._recent(items), (0, 0, 1, 0))  # (B, T + 1, D)
+        recent = torch.cat([self.start.expand(b, 1, d), self._recent(items)], dim=1)  # (B, T + 1, D)
         return functional.normalize(self.out(self.norm(x)) + self.recent * recent, dim=-1, eps=1e-6)
 
     def _recent(self, items: Tensor) -> Tensor:
