@@ -58,8 +58,8 @@ SWITCH_INTERVAL_S = 0.0005
 back whenever the archive or a feature writer computes."""
 
 GC_THRESHOLDS = (50_000, 20, 50)
-"""Decoding states makes many containers; with Python's thresholds and Feast's imports on the heap, the collector took a
-third of the time of a replay. What was imported is frozen."""
+"""Decoding states makes many containers, and Feast's imports fill the heap that a full collection walks: what was
+imported is frozen, and collections come less often."""
 
 ITEM_ROWS_SLOWER = 5
 """Item rows are read from a topic and for training, not by each request: they are written less often."""

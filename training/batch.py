@@ -1,7 +1,8 @@
 """The batch training of one version, as the stages that it is made of; it runs alike alone and as one of many workers.
 
 1. The towers learn the oldest 80 % of the interactions, for as many epochs as the loss on the next 10 % falls.
-2. The heads learn those next 10 %, which the towers have not seen.
+2. The heads learn those next 10 % of two thirds of the users, which the towers have not seen; how far their correction
+   is trusted is chosen on the other third.
 3. The towers learn them too: one epoch at a quarter of the rate, and popularity moves on.
 4. The model is evaluated on the newest 10 %, which nothing has seen.
 5. As 3, with everything: the weights that are published.
@@ -17,11 +18,11 @@ from numpy.typing import NDArray
 
 from contracts.clock import from_ms
 from contracts.features import ITEM_FEATURES, USER_FEATURES, ItemFeatures, UserFeatures
-from contracts.ids import ItemId
+from training.calibration import calibrate_heads, calibrate_scale
 from training.data.archive_set import TrainingSet
 from training.data.head_rows import FeatureJoin, Moment, candidates_of, feature_rows, head_rows, history_of, moments
 from training.data.sequences import UserSequence
-from training.evaluation import Evaluation, TestUser, compare, split_users
+from training.evaluation import Evaluation, TestUser, compare, mean_ndcg, split_users
 from training.head_training import encode_users, train_heads
 from training.loop import LoopConfig, LoopReport, Progress, Worker, train_towers
 from training.model.checkpoint import Checkpoint
@@ -87,6 +88,7 @@ def fit(training_set: TrainingSet, join: FeatureJoin, plan: Plan, progress: Prog
         return plan.wrap(TowerStep(model.to(plan.worker.device), training_set.table))
 
     validation = Validation(middle, heads_ms)
+    calibrate_scale(model, validation)
     towers = train_towers(
         step(),
         older.users,
@@ -96,10 +98,9 @@ def fit(training_set: TrainingSet, join: FeatureJoin, plan: Plan, progress: Prog
         lambda: validation.loss(model),
     )  # 1
 
+    calibrate_scale(model.cpu(), validation)
     progress("heads", 0.6)
-    snapshot = Snapshot.of(model.cpu(), training_set.table)
-    rows = head_rows(training_set, moments(training_set, heads_ms, evaluate_ms, rng), join)
-    train_heads(model, snapshot.vectors, snapshot.ids, rows, plan.worker.seed)  # 2
+    _fit_heads(model, training_set, (heads_ms, evaluate_ms), join, rng)  # 2
 
     short = replace(
         plan.loop,
@@ -111,7 +112,9 @@ def fit(training_set: TrainingSet, join: FeatureJoin, plan: Plan, progress: Prog
     train_towers(step(), middle.users, short, plan.worker, _part(progress, "newer interactions: ", 0.7, 0.8))  # 3
 
     progress("evaluation", 0.8)
-    scorers = rankers(training_set, Snapshot.of(model.cpu(), training_set.table), test_users, evaluate_ms, join)
+    scorers = rankers(
+        Snapshot.of(model.cpu(), training_set.table), asked_at(training_set, test_users, evaluate_ms, join)
+    )
     evaluation = compare(training_set, evaluate_ms, test_users, scorers, plan.worker.seed)  # 4
 
     refresh_popularity(model, counts[1], counts[2])
@@ -133,32 +136,19 @@ def cut_times(training_set: TrainingSet) -> tuple[int, int]:
     return int(times[int(len(times) * HEADS_FROM)]), int(times[int(len(times) * EVALUATE_FROM)])
 
 
-def rankers(
-    training_set: TrainingSet, snapshot: Snapshot, users: list[TestUser], at_ms: int, join: FeatureJoin
-) -> dict[str, Callable[[UserSequence], NDArray[np.float32]]]:
-    """The model's scorers (N,): "model" as it is served (heads over all items), "retrieval" by the towers alone."""
-    ids: list[ItemId] = list(training_set.table.vocabulary.ids)
-    asked = [Moment(user.history, at_ms, (), ()) for user in users]
-    vectors = encode_users(snapshot.model, snapshot.vectors, asked).numpy()
-    places = {user.history.user_id: place for place, user in enumerate(users)}
-    user_rows, item_rows = _rows_at(training_set, users, at_ms, join)
-    candidates = candidates_of(training_set, range(len(ids)), item_rows)
-    ranker = snapshot.ranker(candidates, at_ms)
+@dataclass(frozen=True)
+class Asked:
+    """Users asked for a ranking of all items at one time, with the feature rows as of just before it."""
 
-    def served(user: UserSequence) -> NDArray[np.float32]:
-        place = places[user.user_id]
-        return ranker.scores(vectors[place], history_of(training_set, user), user_rows[place])
-
-    def retrieved(user: UserSequence) -> NDArray[np.float32]:
-        return ranker.match(vectors[places[user.user_id]])
-
-    return {"model": served, "retrieval": retrieved}
+    training_set: TrainingSet
+    users: list[TestUser]
+    at_ms: int
+    user_rows: list[UserFeatures | None]
+    item_rows: list[ItemFeatures | None]
 
 
-def _rows_at(
-    training_set: TrainingSet, users: list[TestUser], at_ms: int, join: FeatureJoin
-) -> tuple[list[UserFeatures | None], list[ItemFeatures | None]]:
-    """The feature rows of the users and of all items as of just before a time, by one join."""
+def asked_at(training_set: TrainingSet, users: list[TestUser], at_ms: int, join: FeatureJoin) -> Asked:
+    """The rows of the users and of all items, by one join."""
     ids = training_set.table.vocabulary.ids
     count = max(len(users), len(ids))
     joined = join(
@@ -170,10 +160,47 @@ def _rows_at(
             }
         )
     )
-    return (
-        feature_rows(joined.iloc[: len(users)], "user_features", UserFeatures, [f.name for f in USER_FEATURES]),
-        feature_rows(joined.iloc[: len(ids)], "item_features", ItemFeatures, [f.name for f in ITEM_FEATURES]),
-    )
+    user_rows = feature_rows(joined.iloc[: len(users)], "user_features", UserFeatures, [f.name for f in USER_FEATURES])
+    item_rows = feature_rows(joined.iloc[: len(ids)], "item_features", ItemFeatures, [f.name for f in ITEM_FEATURES])
+    return Asked(training_set, users, at_ms, user_rows, item_rows)
+
+
+def rankers(snapshot: Snapshot, asked: Asked) -> dict[str, Callable[[UserSequence], NDArray[np.float32]]]:
+    """The model's scorers (N,): "model" as it is served (heads over all items), "retrieval" by the towers alone."""
+    moments_of_users = [Moment(user.history, asked.at_ms, (), ()) for user in asked.users]
+    vectors = encode_users(snapshot.model, snapshot.vectors, moments_of_users).numpy()
+    places = {user.history.user_id: place for place, user in enumerate(asked.users)}
+    items = range(len(asked.training_set.table.vocabulary))
+    ranker = snapshot.ranker(candidates_of(asked.training_set, items, asked.item_rows), asked.at_ms)
+
+    def served(user: UserSequence) -> NDArray[np.float32]:
+        place = places[user.user_id]
+        return ranker.scores(vectors[place], history_of(asked.training_set, user), asked.user_rows[place])
+
+    def retrieved(user: UserSequence) -> NDArray[np.float32]:
+        return ranker.match(vectors[places[user.user_id]])
+
+    return {"model": served, "retrieval": retrieved}
+
+
+def _fit_heads(
+    model: FusionTransformer,
+    training_set: TrainingSet,
+    slice_ms: tuple[int, int],
+    join: FeatureJoin,
+    rng: np.random.Generator,
+) -> None:
+    since_ms, until_ms = slice_ms
+    snapshot = Snapshot.of(model, training_set.table)
+    judges = {user.user_id for user in training_set.users[::3]}
+    learned = [each for each in moments(training_set, since_ms, until_ms, rng) if each.user.user_id not in judges]
+    train_heads(model, snapshot.vectors, snapshot.ids, head_rows(training_set, learned, join), int(rng.integers(2**31)))
+    users = [
+        user for user in split_users(training_set.before(until_ms), since_ms, least=0) if user.history.user_id in judges
+    ]
+    if users:
+        asked = asked_at(training_set, users, since_ms, join)
+        calibrate_heads(model.heads, lambda: mean_ndcg(rankers(snapshot, asked)["model"], users))
 
 
 def _part(progress: Progress, prefix: str, start: float, end: float) -> Progress:

@@ -102,11 +102,11 @@ class Evaluation:
         (directory / "evaluation.md").write_text(self.as_markdown())
 
 
-def split_users(training_set: TrainingSet, cut_ms: int) -> list[TestUser]:
+def split_users(training_set: TrainingSet, cut_ms: int, least: int = LEAST_USERS) -> list[TestUser]:
     """The users to test on.
 
     Raises:
-        NotEnoughData: too few users touch anything new after the cut.
+        NotEnoughData: fewer than `least` users touch anything new after the cut.
     """
     users = []
     for user in training_set.users:
@@ -114,10 +114,10 @@ def split_users(training_set: TrainingSet, cut_ms: int) -> list[TestUser]:
         targets = frozenset(user.items[len(history) :].tolist()) - frozenset(history.items.tolist())
         if len(history) and targets:
             users.append(TestUser(history, frozenset(targets)))
-    if len(users) < LEAST_USERS:
+    if len(users) < least:
         raise NotEnoughData(
             f"found {len(users)} users with interactions before {from_ms(cut_ms).isoformat()} and new items after it; "
-            f"expected at least {LEAST_USERS}; collect events for longer"
+            f"expected at least {least}; collect events for longer"
         )
     return users
 
@@ -154,6 +154,11 @@ def compare(
         rankers=rows,
         beats_all=rows["model"].ndcg_at_10 > best_baseline,
     )
+
+
+def mean_ndcg(scorer: Scorer, users: Sequence[TestUser]) -> float:
+    """Mean NDCG@10 of one ranker."""
+    return float(_figures(scorer, users)[:, 0].mean())
 
 
 def _figures(scorer: Scorer, users: Sequence[TestUser]) -> NDArray[np.float64]:

@@ -1,9 +1,11 @@
 """How well the towers foresee the interactions after their cut: what tells training when to stop. N items, D width."""
 
 import copy
+from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from training.data.archive_set import TrainingSet
 from training.data.head_rows import Moment
@@ -37,13 +39,21 @@ class Validation:
 
     def loss(self, model: FusionTransformer) -> float:
         """One less the mean NDCG@`DEPTH` of the users' new items, all items ranked; NaN without such users."""
+        return self.losses(model, (1.0,))[1.0]
+
+    def losses(self, model: FusionTransformer, factors: Sequence[float]) -> dict[float, float]:
+        """The `loss` for each factor of the retrieval scale."""
         if not self._moments:
-            return float("nan")
+            return dict.fromkeys(factors, float("nan"))
         model = copy.deepcopy(model).cpu()
         snapshot = Snapshot.of(model, self._table)
         with torch.no_grad():
             users = encode_users(model, snapshot.vectors, self._moments)  # (U, D)
-            logits = model.catalogue_logits(users, snapshot.vectors, snapshot.ids).numpy()  # (U, N)
+            match = (model.scale() * users @ snapshot.vectors.T).numpy()  # (U, N)
+        bias = snapshot.bias.numpy()  # (N,)
+        return {factor: self._loss(factor * match + bias) for factor in factors}
+
+    def _loss(self, logits: NDArray[np.float32]) -> float:
         figures = [
             ndcg_at(best_first(row, moment.user.items, DEPTH), targets, DEPTH)
             for row, moment, targets in zip(logits, self._moments, self._targets, strict=True)

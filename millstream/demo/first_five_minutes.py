@@ -190,6 +190,13 @@ class FirstFiveMinutes:
         pid = require_stack(self.settings).process("vectors").pid
         if pid is None:
             raise StepDidNotHappen("found no running vector index; expected one to kill")
+        self._until(
+            lambda: self.shop.recommend(self._visitor),
+            lambda seen: Degradation.VECTORS not in seen.degraded_reasons,
+            RECOVERED_WITHIN_S,
+            "an answer with the vector index before it is killed",
+            patient=False,
+        )
         os.kill(pid, signal.SIGKILL)
         started = time.monotonic()
         answer = self._until(

@@ -17,14 +17,11 @@ from contracts.clock import utc_now
 from contracts.errors import StackError
 from contracts.ids import ItemId
 from contracts.settings import Settings
-from contracts.topics import EVENTS, FEEDBACK, ITEM_VECTORS
 from contracts.versions import PublishedVersion
-from eventlog.lag import group_lag, message_counts
 from feature_repo.pictures import FilePictureStore
 from millstream import console
 from millstream.commands.train import beats_baselines, say_verdict, train_and_publish
 from millstream.commands.up import start_and_show
-from millstream.console import Advance
 from millstream.demo.first_five_minutes import FirstFiveMinutes
 from millstream.demo.live_tail import LiveTail
 from millstream.demo.pictures.draw import drawn
@@ -32,15 +29,13 @@ from millstream.demo.shop import Latencies, Shop
 from millstream.demo.shoppers import SHOPPERS, LiveShoppers
 from millstream.demo.simulator import tastes
 from millstream.demo.summary import DemoSummary, figures_line, latency, live_figure, traffic
+from millstream.demo.waits import wait_for_archive, wait_for_vectors, wait_until_served
 from millstream.sources.complete_journey import REMARK, DemoLog, demo_log
 from millstream.sources.publish import publish_items
 from millstream.sources.replaying import replay_events, wait_until_consumed
 from millstream.stack.client import stack_mark, stop_stack
 from millstream.stack.kin import resident_bytes
 
-VECTORS_WITHIN_S = 180.0
-ARCHIVED_WITHIN_S = 60.0
-SERVED_WITHIN_S = 60.0
 FIGURES_EVERY_S = 2.0
 
 
@@ -104,14 +99,14 @@ def fill(settings: Settings, catalogue: Catalogue) -> PublishedVersion:
     with console.step("Folding them into features and examples") as advance:
         wait_until_consumed(settings, advance)
     with console.step("Encoding texts and pictures") as advance:
-        _wait_for_vectors(settings, len(catalogue.items), advance)
+        wait_for_vectors(settings, len(catalogue.items), advance)
     with console.step("Archiving"):
-        _wait_for_archive(settings)
+        wait_for_archive(settings)
     with console.step("Training the first model") as advance:
         version = train_and_publish(settings, advance)
     say_verdict(version)
     with console.step("Serving it"):
-        _wait_until_served(settings, version)
+        wait_until_served(settings, version)
     return version
 
 
@@ -210,36 +205,3 @@ def _line(shop: Shop, shoppers: LiveShoppers) -> str:
 def _prepared(preparing: "Future[Catalogue]") -> Catalogue:
     with console.step("Drawing the product pictures"):
         return preparing.result()
-
-
-def _wait_for_vectors(settings: Settings, count: int, advance: Advance) -> None:
-    deadline = time.monotonic() + VECTORS_WITHIN_S
-    while (there := message_counts(settings.bootstrap, (ITEM_VECTORS,))[ITEM_VECTORS.name]) < count:
-        advance(there, count, "")
-        if time.monotonic() > deadline:
-            raise StackError(
-                f"found {there} of {count} items encoded after {VECTORS_WITHIN_S:.0f} s; see: millstream status"
-            )
-        time.sleep(0.5)
-
-
-def _wait_for_archive(settings: Settings) -> None:
-    deadline = time.monotonic() + ARCHIVED_WITHIN_S
-    while waiting := sum(group_lag(settings.bootstrap, f"{settings.app_id}-archive", (EVENTS, FEEDBACK)).values()):
-        if time.monotonic() > deadline:
-            raise StackError(
-                f"found {waiting} messages not archived after {ARCHIVED_WITHIN_S:.0f} s; see: millstream status"
-            )
-        time.sleep(0.5)
-
-
-def _wait_until_served(settings: Settings, version: PublishedVersion) -> None:
-    deadline = time.monotonic() + SERVED_WITHIN_S
-    with Shop(settings.gateway) as shop:
-        while True:
-            served = shop.freshness().versions_served
-            if any(one >= version.version for one in served):
-                return
-            if time.monotonic() > deadline:
-                raise StackError(f"found the versions {served} served; expected {version.version} or a later one")
-            time.sleep(0.3)

@@ -25,12 +25,12 @@ REMARK = (
     "and the views and clicks before the purchases are our own invention; times are shifted to end now"
 )
 ITEMS = 2_000
-HOUSEHOLDS = 1_000
-FIRST_WEEK = 50
+HOUSEHOLDS = 250
+FIRST_WEEK = 49
 LIVE_TAIL = timedelta(hours=36)
 SECONDS_BETWEEN_ITEMS = 20.0
-CLICKED_SHARE = 0.35
-VIEWED_ONLY_SHARE = 0.15
+CLICKED_SHARE = 0.25
+VIEWED_ONLY_SHARE = 0.1
 _NO_DEPARTMENTS = {"FUEL", "MISCELLANEOUS", "COUPON", "TRAVEL & LEISURE", "GM MERCH EXP", "CHARITABLE CONT"}
 
 
@@ -48,9 +48,9 @@ def demo_log(now: datetime, seed: int = 7, items: int = ITEMS, households: int =
 
     Args:
         now: The history ends just before.
-        seed: Of the choice of households and of the simulated views and clicks.
+        seed: Of the simulated views and clicks.
         items: How many products, the most bought.
-        households: How many households.
+        households: How many households, those with most purchases in these weeks.
     """
     products, bought = _read()
     best = bought["product_id"].value_counts().nlargest(items)
@@ -58,9 +58,8 @@ def demo_log(now: datetime, seed: int = 7, items: int = ITEMS, households: int =
     catalogue = _catalogue(products[products["product_id"].isin(best.index)], bought, best)
     rng = np.random.default_rng(seed)
     recent = bought[bought["week"] >= FIRST_WEEK]
-    known = np.sort(recent["household_id"].unique())
-    chosen = rng.choice(known, size=min(households, len(known)), replace=False)
-    recent = recent[recent["household_id"].isin(chosen)].sort_values(
+    busiest = recent["household_id"].value_counts().nlargest(households).index
+    recent = recent[recent["household_id"].isin(busiest)].sort_values(
         ["transaction_timestamp", "basket_id", "product_id"], kind="stable"
     )
     events = sorted(_events(recent, best.index.to_numpy(), rng), key=lambda event: (event.at, event.event_id))

@@ -24,6 +24,9 @@ START_LIMIT_S = 240.0
 STOP_LIMIT_S = 90.0
 POLL_S = 0.2
 
+_started: dict[int, "subprocess.Popen[bytes]"] = {}
+"""Supervisors started by this process and not yet ended, by pid."""
+
 
 def stack_mark(settings: Settings) -> str:
     """The name of the stack of these settings: one a state directory."""
@@ -57,6 +60,7 @@ def start_stack(settings: Settings, *, leashed: bool) -> StackRecord:
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
             env={**os.environ, **setting_variables(settings)},
         )  # fmt: skip
+    _started[supervisor.pid] = supervisor
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         record = running_stack(settings)
@@ -107,11 +111,12 @@ def stop_stack(settings: Settings) -> int:
                 psutil.Process(record.supervisor_pid).kill()
             _collect(record.supervisor_pid)
             time.sleep(POLL_S)
+        _collect(record.supervisor_pid)
     return sweep(stack_mark(settings))
 
 
 def _collect(pid: int) -> None:
-    try:
-        os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
-        return
+    """Takes note of the end of a supervisor that this process started, so that it does not stay as a zombie."""
+    supervisor = _started.get(pid)
+    if supervisor is not None and supervisor.poll() is not None:
+        del _started[pid]

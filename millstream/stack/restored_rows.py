@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from contracts.catalogue import Item
-from contracts.events import USER_EVENT, ItemUpserted
+from contracts.events import USER_EVENT, EventKind, ItemUpserted
 from contracts.ids import EventId, ItemId, UserId
 from contracts.wire import encode
 
@@ -34,5 +34,8 @@ def event_messages(rows: Iterable[dict[str, Any]]) -> Iterator[tuple[UserId, byt
         rows: Rows of the dataset `events`, in the order of their time.
     """
     for row in rows:
-        event = USER_EVENT.validate_python({name: value for name, value in row.items() if value is not None})
+        fields = {name: value for name, value in row.items() if value is not None}
+        if row["kind"] == EventKind.IMPRESSION:
+            fields.setdefault("model_version", None)  # Required there, and None before the first model.
+        event = USER_EVENT.validate_python(fields)
         yield event.user_id, encode(event)

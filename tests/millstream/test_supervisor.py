@@ -84,7 +84,7 @@ def test_a_process_that_dies_is_restarted_after_its_back_off(tmp_path: Path, loc
 
 
 def test_a_process_that_never_starts_fails_the_stack_with_its_log(tmp_path: Path, local_settings: Settings) -> None:
-    broken = _spec(tmp_path, "broken", "import sys; sys.exit('found no engine oil')")
+    broken = _spec(tmp_path, "broken", "import sys; sys.exit('found no engine oil')", ready=lambda: False)
     supervisor = _supervisor([broken], local_settings)
     assert supervisor.run(lambda: False) is Phase.FAILED
     record = read_state(state_file(local_settings))

@@ -37,7 +37,7 @@ class FusionTransformer(nn.Module):
         self.heads = RankingHeads(config.width)
         self.bias = nn.Embedding(config.content.id_rows + 1, 1, padding_idx=0)
         nn.init.zeros_(self.bias.weight)
-        self.log_scale = nn.Parameter(torch.tensor(1.6))
+        self.log_scale = nn.Parameter(torch.tensor(1.0))
 
     def items(self, tokens: ItemTokens) -> Tensor:
         """Unit item vectors (N, D)."""

@@ -1,0 +1,51 @@
+"""Waiting for the planes to catch up: encoded, archived, served. Each wait ends, with what was found and expected."""
+
+import time
+
+from contracts.errors import StackError
+from contracts.settings import Settings
+from contracts.topics import EVENTS, FEEDBACK, ITEM_VECTORS
+from contracts.versions import PublishedVersion
+from eventlog.lag import group_lag, message_counts
+from millstream.console import Advance
+from millstream.demo.shop import Shop
+
+VECTORS_WITHIN_S = 180.0
+ARCHIVED_WITHIN_S = 60.0
+SERVED_WITHIN_S = 60.0
+
+
+def wait_for_vectors(settings: Settings, count: int, advance: Advance) -> None:
+    """Returns once so many items have their vectors. Raises StackError."""
+    deadline = time.monotonic() + VECTORS_WITHIN_S
+    while (there := message_counts(settings.bootstrap, (ITEM_VECTORS,))[ITEM_VECTORS.name]) < count:
+        advance(there, count, "")
+        if time.monotonic() > deadline:
+            raise StackError(
+                f"found {there} of {count} items encoded after {VECTORS_WITHIN_S:.0f} s; see: millstream status"
+            )
+        time.sleep(0.5)
+
+
+def wait_for_archive(settings: Settings) -> None:
+    """Returns once every event and example is in the archive. Raises StackError."""
+    deadline = time.monotonic() + ARCHIVED_WITHIN_S
+    while waiting := sum(group_lag(settings.bootstrap, f"{settings.app_id}-archive", (EVENTS, FEEDBACK)).values()):
+        if time.monotonic() > deadline:
+            raise StackError(
+                f"found {waiting} messages not archived after {ARCHIVED_WITHIN_S:.0f} s; see: millstream status"
+            )
+        time.sleep(0.5)
+
+
+def wait_until_served(settings: Settings, version: PublishedVersion) -> None:
+    """Returns once the gateway ranks by the version or a later one. Raises StackError."""
+    deadline = time.monotonic() + SERVED_WITHIN_S
+    with Shop(settings.gateway) as shop:
+        while True:
+            served = shop.freshness().versions_served
+            if any(one >= version.version for one in served):
+                return
+            if time.monotonic() > deadline:
+                raise StackError(f"found the versions {served} served; expected {version.version} or a later one")
+            time.sleep(0.3)
