@@ -4,9 +4,8 @@ The two that are read online also carry `AS_OF_US`: None there tells an entity t
 `services.py` in this folder would be taken for the top-level package of that name by Feast's command line.
 """
 
-from feast import FeatureService, FeatureView
-
 from contracts.features import ITEM_FEATURES, USER_FEATURES
+from feature_repo.engine import FeatureService, FeatureView
 from feature_repo.views import AS_OF_US
 
 USER_STATE = "user_state"

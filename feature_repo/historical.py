@@ -3,10 +3,10 @@
 from typing import Any
 
 import pandas as pd
-from feast import FeatureStore
 
 from contracts.features import ITEM_FEATURES, USER_FEATURES
 from contracts.settings import Settings
+from feature_repo.engine import FeatureStore
 from feature_repo.feature_services import RANKING
 from feature_repo.sources import EVENT_TIMESTAMP
 from feature_repo.store_config import repo_config

@@ -13,12 +13,12 @@ from typing import Any
 
 import pandas as pd
 import redis.exceptions
-from feast import FeatureService, FeatureStore
 
 from contracts.errors import FeaturesUnavailable
 from contracts.features import ItemFeatures, UserFeatures
 from contracts.ids import ItemId, UserId
 from contracts.settings import Settings
+from feature_repo.engine import FeatureService, FeatureStore
 from feature_repo.entities import ITEM, USER
 from feature_repo.feature_services import ITEM_STATE, USER_STATE
 from feature_repo.sources import CREATED, EVENT_TIMESTAMP

@@ -5,8 +5,7 @@ DuckDB opens the path as it stands, so it is absolute, and a glob over the archi
 
 from pathlib import Path
 
-from feast import FileSource, PushSource
-from feast.data_format import ParquetFormat
+from feature_repo.engine import FileSource, ParquetFormat, PushSource
 
 EVENT_TIMESTAMP = "event_timestamp"
 CREATED = "created"

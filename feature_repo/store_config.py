@@ -7,10 +7,9 @@ import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
-from feast import FeatureService, FeatureStore, FeatureView, RepoConfig
-
 from contracts.settings import Settings
 from feature_repo.archive import ArchiveWriter
+from feature_repo.engine import FeatureService, FeatureStore, FeatureView, RepoConfig
 from feature_repo.entities import ITEM, USER
 from feature_repo.feature_services import item_state, ranking, user_state
 from feature_repo.views import ITEM_VIEW, USER_VIEW, item_view, user_view

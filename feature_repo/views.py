@@ -8,10 +8,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
-from feast import Entity, FeatureView, Field
-from feast.types import Array, FeastType, Float64, Int64, String
-
 from contracts.features import ITEM_FEATURES, USER_FEATURES, Dtype, Feature
+from feature_repo.engine import Array, Entity, FeastType, FeatureView, Field, Float64, Int64, String
 from feature_repo.entities import ITEM, USER
 from feature_repo.sources import pushed_rows
 

@@ -6,11 +6,11 @@ import sys
 from pathlib import Path
 
 import yaml
-from feast import FeatureStore
 
 from contracts.features import ITEM_FEATURES, USER_FEATURES
 from contracts.settings import Settings
 from feature_repo.archive_schemas import DATASETS
+from feature_repo.engine import FeatureStore
 from feature_repo.feature_services import RANKING
 from feature_repo.store_config import apply, repo_config
 from feature_repo.views import AS_OF_US, FEAST_TYPES, ITEM_VIEW, USER_VIEW
@@ -97,3 +97,14 @@ def test_training_joins_features_alone(local_settings: Settings) -> None:
         USER_VIEW: [feature.name for feature in USER_FEATURES],
         ITEM_VIEW: [feature.name for feature in ITEM_FEATURES],
     }
+
+
+def test_importing_feast_leaves_the_metrics_of_this_process_and_its_children_alone() -> None:
+    seen = subprocess.run(
+        [sys.executable, "-c", "import os, feature_repo.online; print([n for n in os.environ if 'PROMETHEUS' in n])"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={name: value for name, value in os.environ.items() if "PROMETHEUS" not in name},
+    )
+    assert seen.stdout.strip() == "[]"
