@@ -6,6 +6,7 @@ amount, so that the history ends just before now; what comes after it is the liv
 """
 
 import importlib.resources
+import re
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -32,6 +33,9 @@ SECONDS_BETWEEN_ITEMS = 20.0
 CLICKED_SHARE = 0.25
 VIEWED_ONLY_SHARE = 0.1
 _NO_DEPARTMENTS = {"FUEL", "MISCELLANEOUS", "COUPON", "TRAVEL & LEISURE", "GM MERCH EXP", "CHARITABLE CONT"}
+LARGEST_BAG_LB = 12
+_SIZE = re.compile(r"(\d+(?:\.\d+)?) *(oz|ga|gal|dz|pt|qt|l|lt|ct|pk|lb|ml|sq ft)\b")
+_UNITS = {"ga": "gal", "dz": "dozen", "pt": "pint", "qt": "quart", "l": "L", "lt": "L", "pk": "pack"}
 
 
 @dataclass(frozen=True)
@@ -130,13 +134,13 @@ def _catalogue(products: pd.DataFrame, bought: pd.DataFrame, best: "pd.Series[in
 
 
 def readable_size(raw: object) -> str:
-    """A package size as on a label: `12 OZ` to `12 oz`, `1 GA` to `1 gal`; empty when unknown."""
-    if not isinstance(raw, str) or not raw.strip():
+    """A package size as on a label: `12 OZ` to `12 oz`, `1 GA` to `1 gal`; empty when unknown or that of a crate."""
+    found = _SIZE.search(raw.lower()) if isinstance(raw, str) else None
+    if found is None:
         return ""
-    words = raw.replace("(600)", "").strip().lower().split()
-    units = {"ga": "gal", "dz": "dozen", "pt": "pint", "qt": "quart", "l": "L", "ct": "ct", "pk": "pack", "ml": "ml"}
-    plain = " ".join(units.get(word, word) for word in words)
-    return "" if plain.replace(" lb", "").isdigit() and int(plain.split()[0]) > 12 else plain
+    amount, unit = found.groups()
+    crate = (unit == "lb" and float(amount) > LARGEST_BAG_LB) or "-" in str(raw)
+    return "" if crate else f"{amount} {_UNITS.get(unit, unit)}"
 
 
 def _events(bought: pd.DataFrame, products: "np.ndarray[Any, Any]", rng: np.random.Generator) -> list[Interaction]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from contracts.settings import Settings
 
-DERIVED = ("feast", "faust", "vectors", "archive", "models", "restore")
+DERIVED = ("feast", "faust", "vectors", "archive", "models", "train-runs", "restore")
 
 
 def put_aside_derived_state(settings: Settings) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from millstream.demo.pictures.palette import CREAM, INK, Colour, Palette, mix
 SIZE = 320
 SCALE = 2
 FLOOR = 272
+MANY_LINES = 3
 Box = tuple[float, float, float, float]
 Point = tuple[float, float]
 
@@ -24,7 +25,7 @@ class Words:
     """What a label says."""
 
     brand: str
-    name: str
+    title: str
     variety: str
     size: str
 
@@ -103,11 +104,11 @@ class Canvas:
             self.palette.dark,
         )
         self.text((middle, top + height * 0.155), self.words.brand, min(17, height * 0.17), ground, width - 10)
-        lines = wrapped(self.words.variety or self.words.name, 14)
-        step = min(17.0, height * 0.17)
+        lines = wrapped(self.words.title, 14)
+        step = min(17.0, height * (0.17 if len(lines) < MANY_LINES else 0.135))
         start = top + height * 0.52 - (len(lines) - 1) * step / 2
         for place, line in enumerate(lines):
-            self.text((middle, start + place * step), line, min(16, height * 0.16), INK, width - 10)
+            self.text((middle, start + place * step), line, min(16, step * 0.95), INK, width - 10)
         self.rounded(
             (middle - width * 0.16, bottom - height * 0.25, middle + width * 0.16, bottom - height * 0.235),
             1,
@@ -115,7 +116,7 @@ class Canvas:
         )
         self.text(
             (middle, bottom - height * 0.13),
-            self.words.size or self.words.name,
+            self.words.size,
             min(11, height * 0.11),
             mix(INK, ground, 0.35),
             width - 12,
@@ -138,13 +139,13 @@ class Canvas:
 
 
 def wrapped(text: str, width: int) -> list[str]:
-    """At most two lines of about `width` letters."""
+    """At most three lines of about `width` letters."""
     lines = [""]
     for word in text.split():
         if lines[-1] and len(lines[-1]) + len(word) >= width:
             lines.append("")
         lines[-1] = f"{lines[-1]} {word}".strip()
-    return lines[:2]
+    return lines[:3]
 
 
 @functools.lru_cache(maxsize=64)

@@ -1,7 +1,14 @@
 """Shapes of dry, chilled and frozen packs: boxes, bags, bars, rolls, egg cartons, trays."""
 
 from millstream.demo.pictures.canvas import FLOOR, Canvas
-from millstream.demo.pictures.palette import CREAM, WHITE, Colour, mix
+from millstream.demo.pictures.palette import CREAM, INK, WHITE, Colour, chance, mix
+
+FOODS: tuple[Colour, ...] = ((226, 158, 78), (214, 104, 66), (150, 176, 84), (196, 132, 82), (238, 190, 96))
+
+
+def food_of(c: Canvas) -> Colour:
+    """The colour of the dish on the pack, always the same for the same title."""
+    return FOODS[chance(c.words.title, len(FOODS))]
 
 
 def box(c: Canvas) -> None:
@@ -10,9 +17,10 @@ def box(c: Canvas) -> None:
     c.polygon([(92, 64), (122, 54), (236, 76), (206, 64)], mix(c.palette.main, WHITE, 0.35))
     c.rounded((90, 64, 208, FLOOR), 3, c.palette.main)
     c.disc((149, 222), 36, mix(c.palette.light, WHITE, 0.2))
-    c.disc((149, 222), 25, c.palette.accent)
+    food = food_of(c)
+    c.disc((149, 222), 25, food)
     for x, y in ((139, 214), (157, 218), (147, 232)):
-        c.disc((x, y), 7, mix(c.palette.accent, WHITE, 0.55))
+        c.disc((x, y), 7, mix(food, WHITE, 0.55))
     c.label((98, 84, 200, 178))
 
 
@@ -21,9 +29,10 @@ def wide_box(c: Canvas) -> None:
     c.polygon([(50, 128), (70, 112), (270, 112), (270, 128)], mix(c.palette.main, WHITE, 0.4))
     c.rounded((48, 126, 272, 262), 4, c.palette.main)
     c.disc((214, 196), 48, mix(c.palette.light, WHITE, 0.5))
-    c.disc((214, 196), 38, mix(c.palette.accent, CREAM, 0.35))
+    food = food_of(c)
+    c.disc((214, 196), 38, mix(food, CREAM, 0.45))
     for x, y, r in ((200, 184, 13), (224, 190, 11), (212, 208, 14)):
-        c.disc((x, y), r, mix(c.palette.accent, c.palette.dark, 0.3))
+        c.disc((x, y), r, mix(food, INK, 0.12))
     c.label((58, 142, 156, 248))
 
 
@@ -90,7 +99,7 @@ def bar(c: Canvas) -> None:
     c.polygon([(60, 168), (260, 130), (262, 146), (62, 185)], mix(c.palette.main, WHITE, 0.25))
     c.polygon([(67, 228), (267, 187), (270, 204), (70, 246)], c.palette.dark)
     c.text((164, 178), c.words.brand, 26, WHITE, 150)
-    c.text((166, 204), c.words.variety or c.words.name, 15, c.palette.light, 150)
+    c.text((166, 204), c.words.variety, 15, c.palette.light, 150)
 
 
 def carton_of_eggs(c: Canvas) -> None:
@@ -115,7 +124,7 @@ def roll(c: Canvas) -> None:
         c.ellipse((left + 32, top + 10, left + 60, top + 24), (206, 190, 168))
     c.polygon([(64, 204), (256, 204), (256, 244), (64, 244)], c.palette.main)
     c.text((160, 216), c.words.brand, 18, WHITE, 170)
-    c.text((160, 234), c.words.name, 12, c.palette.light, 170)
+    c.text((160, 234), c.words.title, 12, c.palette.light, 170)
 
 
 def tray(c: Canvas, meat: Colour = (206, 78, 78), fat: Colour = (246, 214, 206)) -> None:
@@ -139,12 +148,12 @@ def fish_tray(c: Canvas) -> None:
     tray(c, (244, 150, 116), (252, 214, 192))
 
 
-def ham_pack(c: Canvas) -> None:
+def ham_pack(c: Canvas, slices: Colour = (240, 164, 158)) -> None:
     """A flat pack of slices: ham, bologna, bacon, sliced cheese."""
     c.rounded((70, 84, 250, FLOOR), 10, mix(c.palette.light, WHITE, 0.6))
     for place in range(5):
         top = 150 + place * 18
-        c.ellipse((86, top, 234, top + 54), (236, 150, 146) if place % 2 else (244, 178, 170))
+        c.ellipse((86, top, 234, top + 54), slices if place % 2 else mix(slices, WHITE, 0.3))
     c.polygon([(70, 94), (250, 94), (250, 148), (70, 148)], c.palette.main)
     c.label((90, 100, 230, 180))
 

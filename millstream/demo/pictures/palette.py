@@ -41,7 +41,7 @@ def palette_of(aisle: str, brand: str, variety: str) -> Palette:
         main=hsl(pack, 0.56, 0.50 + chance(brand, 9) / 100),
         dark=hsl(pack, 0.55, 0.33),
         light=hsl(pack, 0.62, 0.80),
-        accent=hsl((pack + 150 + chance(brand, 60)) % 360, 0.60, 0.52),
+        accent=hsl((pack + (42, -38, 180, 28)[chance(brand, 4)]) % 360, 0.58, 0.56),
     )
 
 

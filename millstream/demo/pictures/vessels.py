@@ -1,7 +1,7 @@
 """Shapes of what holds liquids and creams: bottles, jugs, cartons, cans, jars, tubs, cups."""
 
 from millstream.demo.pictures.canvas import FLOOR, Canvas
-from millstream.demo.pictures.palette import CREAM, WHITE, Colour, mix
+from millstream.demo.pictures.palette import CREAM, INK, WHITE, Colour, mix
 
 STEEL: Colour = (205, 208, 214)
 
@@ -29,8 +29,8 @@ def water_bottle(c: Canvas) -> None:
 
 def squeeze_bottle(c: Canvas) -> None:
     """A squeezable bottle with a pointed cap: ketchup, mustard, syrup."""
-    c.polygon([(154, 40), (166, 40), (172, 72), (148, 72)], WHITE)
-    c.rounded((138, 70, 182, 90), 5, WHITE)
+    c.polygon([(154, 40), (166, 40), (172, 72), (148, 72)], c.palette.accent)
+    c.rounded((138, 70, 182, 90), 5, mix(c.palette.accent, INK, 0.12))
     c.smooth([(140, 86), (180, 86), (214, 110), (212, 180), (206, FLOOR + 6), (190, FLOOR + 4), (130, FLOOR + 4),
               (114, FLOOR + 6), (108, 180), (106, 110)], c.palette.main)  # fmt: skip
     c.label((118, 140, 202, 232), radius=12)
@@ -95,7 +95,7 @@ def drink_can(c: Canvas, left: float = 116, right: float = 204, top: float = 70)
     c.polygon([(left, 196), (right, 152), (right, 176), (left, 220)], mix(c.palette.main, WHITE, 0.75))
     middle = (left + right) / 2
     c.text((middle, 128), c.words.brand, 18, WHITE, right - left - 10)
-    c.text((middle, 238), c.words.variety or c.words.name, 13, WHITE, right - left - 12)
+    c.text((middle, 238), c.words.variety, 13, WHITE, right - left - 12)
 
 
 def can_pack(c: Canvas) -> None:
@@ -103,7 +103,7 @@ def can_pack(c: Canvas) -> None:
     c.rounded((44, 132, 226, 262), 6, c.palette.dark)
     c.polygon([(44, 138), (226, 138), (226, 166), (44, 190)], c.palette.main)
     c.text((120, 206), c.words.brand, 24, WHITE, 140)
-    c.text((112, 232), c.words.variety or c.words.name, 14, c.palette.light, 130)
+    c.text((112, 232), c.words.variety, 14, c.palette.light, 130)
     drink_can(c, 198, 268, 112)
 
 
@@ -134,16 +134,18 @@ def cup(c: Canvas) -> None:
     c.ellipse((92, 108, 228, 136), STEEL)
     c.ellipse((98, 108, 222, 130), mix(STEEL, WHITE, 0.5))
     c.text((160, 156), c.words.brand, 16, c.palette.dark, 100)
-    c.text((160, 178), c.words.variety or c.words.name, 14, c.palette.main, 100)
+    c.text((160, 178), c.words.variety, 14, c.palette.main, 100)
     for x, y in ((136, 240), (160, 248), (184, 240)):
         c.disc((x, y), 9, c.palette.light)
         c.disc((x - 3, y - 3), 2.5, WHITE)
 
 
 def juice_boxes(c: Canvas) -> None:
-    """Two small drink boxes with straws."""
-    for left, shade in ((84, 0.25), (150, 0.0)):
-        c.line([(left + 62, 74), (left + 50, 98), (left + 50, 120)], WHITE, 5)
-        c.rounded((left, 112, left + 86, FLOOR), 4, mix(c.palette.main, WHITE, shade))
-        c.rounded((left, 112, left + 86, 134), 4, mix(c.palette.dark, WHITE, shade))
-    c.label((156, 150, 230, 240))
+    """Three small drink boxes with straws."""
+    for left, top, shade in ((60, 132, 0.30), (190, 132, 0.30), (118, 118, 0.0)):
+        tone = mix(c.palette.main, WHITE, shade)
+        c.line([(left + 66, top - 44), (left + 52, top - 22), (left + 52, top + 6)], c.palette.accent, 5)
+        c.polygon([(left, top), (left + 12, top - 10), (left + 92, top - 10), (left + 84, top)], mix(tone, WHITE, 0.35))
+        c.rounded((left, top, left + 84, FLOOR), 3, tone)
+        c.rounded((left, top, left + 84, top + 18), 3, mix(c.palette.dark, WHITE, shade))
+    c.label((124, 146, 196, 246), radius=5)
