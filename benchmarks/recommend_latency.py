@@ -12,14 +12,16 @@ import httpx
 import numpy as np
 
 from benchmarks.machine import machine, save
+from contracts.clock import utc_now
+from contracts.ids import UserId
 from contracts.settings import settings
+from millstream.sources.complete_journey import demo_log
 
-USERS = 200
 WARM_UP = 40
 
 
-async def measure(url: str, rate: float, seconds: float) -> tuple[list[float], list[str]]:
-    """Sends requests at the rate. Returns milliseconds of the answers after the warm-up, and the failures."""
+async def measure(url: str, users: list[UserId], rate: float, seconds: float) -> tuple[list[float], list[str]]:
+    """Sends requests of the users in turn at the rate. Returns milliseconds of the answers after the warm-up, and the failures."""
     milliseconds: list[float] = []
     failures: list[str] = []
     async with httpx.AsyncClient(base_url=url, timeout=10) as client:
@@ -28,7 +30,7 @@ async def measure(url: str, rate: float, seconds: float) -> tuple[list[float], l
         async def one(number: int) -> None:
             due = started + number / rate
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
-            body = {"user_id": f"household-{number % USERS}", "limit": 12}
+            body = {"user_id": users[number % len(users)], "limit": 12}
             try:
                 (await client.post("/v1/recommendations", json=body)).raise_for_status()
             except httpx.HTTPError as error:
@@ -48,8 +50,9 @@ def main() -> None:
     arguments.add_argument("--seconds", type=float, default=60)
     arguments.add_argument("--save", action="store_true")
     given = arguments.parse_args()
+    users = sorted({event.user_id for event in demo_log(utc_now()).history})
     on = machine()
-    milliseconds, failures = asyncio.run(measure(settings().gateway, given.rate, given.seconds))
+    milliseconds, failures = asyncio.run(measure(settings().gateway, users, given.rate, given.seconds))
     if not milliseconds:
         raise SystemExit(f"found no answer from {settings().gateway}: {failures[:1]}; expected a running stack")
     p50, p95, p99 = (float(value) for value in np.percentile(milliseconds, (50, 95, 99)))

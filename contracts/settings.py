@@ -64,7 +64,7 @@ class Settings(BaseSettings):
     train_seconds_limit: float = 0.0
     model_width: int = 64
     learner_publish_every_s: float = 3.0
-    learner_batch: int = 64
+    learner_batch: int = 128
     seed: int = 7
 
     @model_validator(mode="after")

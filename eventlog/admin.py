@@ -67,7 +67,7 @@ def create_topics(bootstrap: str, topics: Sequence[Topic], embedded: bool) -> tu
 
 def _create(admin: KafkaAdminClient, topics: Sequence[Topic], embedded: bool) -> tuple[str, ...]:
     there = set(admin.list_topics())
-    replicas = 1 if embedded else min(REPLICATION, len(admin.describe_cluster()["brokers"]))
+    replicas = _replicas(admin, embedded)
     created = []
     for topic in topics:
         if topic.name in there:
@@ -84,6 +84,24 @@ def _create(admin: KafkaAdminClient, topics: Sequence[Topic], embedded: bool) ->
     if created:
         admin.wait_for_topics(created)
     return tuple(created)
+
+
+def replicas(bootstrap: str, embedded: bool) -> int:
+    """How many replicas a topic gets: three, or one a broker where there are fewer. Raises LogUnavailable."""
+    try:
+        admin = _admin(bootstrap, CALL_TIMEOUT_S)
+        try:
+            return _replicas(admin, embedded)
+        finally:
+            admin.close()
+    except KafkaError as error:
+        raise LogUnavailable(
+            f"found {type(error).__name__} ({error}) from {bootstrap}; expected the list of brokers"
+        ) from error
+
+
+def _replicas(admin: KafkaAdminClient, embedded: bool) -> int:
+    return 1 if embedded else min(REPLICATION, len(admin.describe_cluster()["brokers"]))
 
 
 def topic_configs(topic: Topic, replicas: int) -> dict[str, str]:

@@ -23,6 +23,7 @@ from contracts.clock import utc_now
 from contracts.features import ItemFeatures, UserFeatures
 from contracts.settings import Settings, settings
 from contracts.topics import ITEMS
+from eventlog.admin import replicas
 from eventlog.group import GroupReader
 from eventlog.producer import KafkaLog
 from eventlog.tail import KafkaTail, connect
@@ -115,7 +116,7 @@ def build(config: Settings) -> tuple[StreamsApp, Parts]:
     attributes = CatalogueAttributes()
     follower = AttributesFollower(attributes, lambda: KafkaTail(config.bootstrap, [ITEMS], "beginning"))
 
-    app = create_app(config)
+    app = create_app(config, replicas=replicas(config.bootstrap, config.embedded_broker))
     users = PartitionedTable(user_table(app), UserState)
     items = PartitionedTable(item_table(app), ItemFeatureState)
     windows = OpenWindows(time.monotonic)

@@ -34,13 +34,16 @@ class StreamsApp(faust.App):  # type: ignore[misc]
         await super().on_stop()
 
 
-def create_app(settings: Settings, *, broker: str | None = None, store: str = "rocksdb://") -> StreamsApp:
+def create_app(
+    settings: Settings, *, broker: str | None = None, store: str = "rocksdb://", replicas: int = 1
+) -> StreamsApp:
     """The application with its topics and tables.
 
     Args:
         settings: Addresses, ids and directories.
         broker: Another broker's URL; for tests.
         store: Where tables are kept; `memory://` in tests.
+        replicas: Of the tables' changelog topics.
     """
     servers = ";".join(f"kafka://{server}" for server in settings.bootstrap.split(","))
     app = StreamsApp(
@@ -52,7 +55,7 @@ def create_app(settings: Settings, *, broker: str | None = None, store: str = "r
         autodiscover=False,
         topic_disable_leader=True,
         topic_partitions=EVENTS.partitions,
-        topic_replication_factor=1 if settings.embedded_broker else 3,
+        topic_replication_factor=replicas,
         table_standby_replicas=0,
         broker_session_timeout=SESSION_TIMEOUT_S,
         broker_heartbeat_interval=1.0,

@@ -129,7 +129,8 @@ def learner(settings: Settings, needs: tuple[str, ...]) -> ProcessSpec:
     return ProcessSpec(
         name="learner",
         title="Incremental learner",
-        command=(sys.executable, "-m", "training.incremental"),
+        # A shopper waits for an answer, nobody for a gradient: on a full machine the learner stands back.
+        command=("nice", "-n", "5", sys.executable, "-m", "training.incremental"),
         log=_log(settings, "learner"),
         ready=_answers_http(f"http://127.0.0.1:{settings.learner_metrics_port}/metrics"),
         needs=needs,

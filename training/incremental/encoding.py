@@ -1,6 +1,7 @@
 """Examples of the feedback topic as tensors, right-padded to the longest history of the batch.
 
-B examples, T interactions, N items, D width.
+Items shown together share one history, which is encoded once: the user tower is the learner's main cost.
+B examples, H different histories, T interactions, N items, D width.
 """
 
 from collections.abc import Sequence
@@ -25,10 +26,11 @@ class ExampleBatch:
     """A batch of examples.
 
     Attributes:
-        items: (B, T) int64 item indices of the histories, 0 where padded.
-        kinds: (B, T) int64 kind rows.
-        gaps: (B, T) int64 gap buckets, to the example's time for the last.
-        lengths: (B,) int64 interactions of each history.
+        items: (H, T) int64 item indices of the histories, 0 where padded.
+        kinds: (H, T) int64 kind rows.
+        gaps: (H, T) int64 gap buckets, to the example's time for the last.
+        lengths: (H,) int64 interactions of each history.
+        owner: (B,) int64 history of each example.
         targets: (B,) int64 index of the example's item.
         labels: (B, 3) float32 by `heads.Head`.
     """
@@ -37,6 +39,7 @@ class ExampleBatch:
     kinds: Tensor
     gaps: Tensor
     lengths: Tensor
+    owner: Tensor
     targets: Tensor
     labels: Tensor
 
@@ -45,22 +48,25 @@ class ExampleBatch:
 
     def users(self, model: FusionTransformer, vectors: Tensor) -> Tensor:
         """The users just before their examples, (B, D), by the item vectors (N, D)."""
-        every = model.users(vectors[self.items], self.kinds, self.gaps)  # (B, T + 1, D)
-        return every[torch.arange(len(self)), self.lengths]  # (B, D)
+        every = model.users(vectors[self.items], self.kinds, self.gaps)  # (H, T + 1, D)
+        return every[torch.arange(len(self.lengths)), self.lengths][self.owner]  # (B, D)
 
 
 def encode_examples(examples: Sequence[TrainingExample], vocabulary: Vocabulary) -> ExampleBatch:
     """A batch of the examples whose item is known; unknown items in a history are left out of it."""
     known = [(example, index) for example in examples if (index := vocabulary.index(example.item_id)) is not None]
-    histories = [_history(example, vocabulary) for example, _ in known]
+    rows: dict[tuple[object, ...], int] = {}
+    owner = [rows.setdefault(shared_history(example), len(rows)) for example, _ in known]
+    first = {row: example for row, (example, _) in reversed(list(zip(owner, known, strict=True)))}
+    histories = [_history(first[row], vocabulary) for row in range(len(rows))]
     longest = max((len(history) for history in histories), default=0)
-    items, kinds, gaps = (np.zeros((len(known), longest), dtype=np.int64) for _ in range(3))
-    for row, ((example, _), history) in enumerate(zip(known, histories, strict=True)):
+    items, kinds, gaps = (np.zeros((len(rows), longest), dtype=np.int64) for _ in range(3))
+    for row, history in enumerate(histories):
         if history:
             columns = list(zip(*history, strict=True))
             items[row, : len(history)] = columns[0]
             kinds[row, : len(history)] = columns[1]
-            gaps[row, : len(history)] = gap_buckets(columns[2], to_ms(example.at))
+            gaps[row, : len(history)] = gap_buckets(columns[2], to_ms(first[row].at))
     labels = [
         (
             float(example.outcome is not None and example.quantity > 0),
@@ -74,9 +80,15 @@ def encode_examples(examples: Sequence[TrainingExample], vocabulary: Vocabulary)
         kinds=torch.from_numpy(kinds),
         gaps=torch.from_numpy(gaps),
         lengths=torch.tensor([len(history) for history in histories], dtype=torch.int64),
+        owner=torch.tensor(owner, dtype=torch.int64),
         targets=torch.tensor([index for _, index in known], dtype=torch.int64),
         labels=torch.tensor(labels, dtype=torch.float32).reshape(-1, 3),
     )
+
+
+def shared_history(example: TrainingExample) -> tuple[object, ...]:
+    """What two examples must have in common for the user tower to say the same of both."""
+    return example.user_id, example.at, example.history_items, example.history_times_ms
 
 
 def _history(example: TrainingExample, vocabulary: Vocabulary) -> list[tuple[int, int, int]]:

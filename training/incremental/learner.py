@@ -27,6 +27,8 @@ from training.snapshot import Snapshot
 
 LEARNING_RATE = 1e-3
 REPLAYED_PER_NEW = 2
+"""Old examples learned again beside each new history."""
+
 RESERVOIR = 20_000
 SAMPLED_ITEMS = 4096
 
@@ -85,14 +87,14 @@ class Learner:
         self._vectors = Snapshot.of(self.model, table).vectors
 
     def observe(self, examples: Sequence[TrainingExample]) -> StepMetrics:
-        """Tests the model on the examples, then learns from them and as many replayed ones as `REPLAYED_PER_NEW` says.
+        """Tests the model on the examples, then learns from them and from `REPLAYED_PER_NEW` old ones a new history.
 
         Args:
             examples: New ones, in their order; those of unknown items are left out.
         """
         batch = encode_examples(examples, self.table.vocabulary)
         metrics = self._test(batch)
-        old = self.reservoir.sample(REPLAYED_PER_NEW * len(examples))
+        old = self.reservoir.sample(REPLAYED_PER_NEW * len(batch.lengths))
         for example in examples:
             self.reservoir.add(example)
         if len(batch):
