@@ -21,7 +21,7 @@ WARM_UP = 40
 
 
 async def measure(url: str, users: list[UserId], rate: float, seconds: float) -> tuple[list[float], list[str]]:
-    """Sends requests of the users in turn at the rate. Returns milliseconds of the answers after the warm-up, and the failures."""
+    """Asks for the users in turn at the rate. Returns milliseconds after the warm-up, and the failures."""
     milliseconds: list[float] = []
     failures: list[str] = []
     async with httpx.AsyncClient(base_url=url, timeout=10) as client:

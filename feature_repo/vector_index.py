@@ -22,6 +22,8 @@ from contracts.errors import VectorsUnavailable
 from contracts.ids import ItemId
 from contracts.ports import VectorHit, Vectors
 
+log = logging.getLogger(__name__)
+
 KEY = "item_id"
 VECTOR = "vector"
 KEY_MAX_BYTES = 512
@@ -31,8 +33,11 @@ CREATE_TIMEOUT_S = 30.0
 """Creating, loading and flushing take longer than a search; they are no part of a request."""
 
 FLUSH_ROWS = 1000
-"""Milvus Lite searches rows that are not flushed one by one, 15 to 25 ms per 1,000. A real Milvus seals its segments
-itself, and a flush there takes three seconds."""
+FLUSH_REST_ROWS = 100
+FLUSH_REST_AFTER_S = 1.0
+"""Milvus Lite copies the rows that are not flushed for each search, 15 to 25 ms per 1,000: it is told to flush every
+`FLUSH_ROWS`, and what is left, from `FLUSH_REST_ROWS` on, once a collection was not written for a while. A real Milvus
+seals its segments itself, and a flush there takes three seconds."""
 
 LITE = "milvus_lite"
 """How Milvus Lite begins its version."""
@@ -63,6 +68,8 @@ class MilvusIndex:
         self._down_until = 0.0
         self._loaded: set[str] = set()
         self._unflushed: dict[str, int] = {}
+        self._rest: dict[str, threading.Timer] = {}
+        self._lite: bool | None = None
 
     def ensure(self, collection: str, dimension: int) -> None:
         """Creates the collection where it is not there; replaces it where its dimension differs.
@@ -97,6 +104,8 @@ class MilvusIndex:
 
     def close(self) -> None:
         """Releases the connection; a later call opens it anew."""
+        for timer in self._rest.values():
+            timer.cancel()
         self._forget()
 
     def _ensure(self, client: MilvusClient, collection: str, dimension: int) -> None:
@@ -112,7 +121,11 @@ class MilvusIndex:
         schema.add_field(KEY, DataType.VARCHAR, is_primary=True, max_length=KEY_MAX_BYTES)
         schema.add_field(VECTOR, DataType.FLOAT_VECTOR, dim=dimension)
         index = MilvusClient.prepare_index_params()
-        index.add_index(VECTOR, index_type="HNSW", metric_type="IP", params={"M": 16, "efConstruction": 200})
+        if self._is_lite(client):
+            # Its segments are small, and rebuilding a graph at each flush costs more than searching them whole.
+            index.add_index(VECTOR, index_type="FLAT", metric_type="IP")
+        else:
+            index.add_index(VECTOR, index_type="HNSW", metric_type="IP", params={"M": 16, "efConstruction": 200})
         client.create_collection(collection, schema=schema, index_params=index, timeout=CREATE_TIMEOUT_S)
         self._ready(client, collection)
 
@@ -157,14 +170,35 @@ class MilvusIndex:
         self._loaded.add(collection)
         return True
 
+    def _is_lite(self, client: MilvusClient) -> bool:
+        if self._lite is None:
+            self._lite = client.get_server_version(timeout=self._timeout_s).startswith(LITE)
+        return self._lite
+
     def _flush_when_due(self, client: MilvusClient, collection: str, rows: int) -> None:
+        if not self._is_lite(client):
+            return
         with self._lock:
-            self._unflushed[collection] = self._unflushed.get(collection, 0) + rows
-            due = self._unflushed[collection] >= FLUSH_ROWS
-            if due:
-                self._unflushed[collection] = 0
-        if due and client.get_server_version(timeout=self._timeout_s).startswith(LITE):
-            client.flush(collection, timeout=CREATE_TIMEOUT_S)
+            waiting = self._unflushed[collection] = self._unflushed.get(collection, 0) + rows
+            if timer := self._rest.pop(collection, None):
+                timer.cancel()
+            if FLUSH_REST_ROWS <= waiting < FLUSH_ROWS:
+                timer = self._rest[collection] = threading.Timer(FLUSH_REST_AFTER_S, self._flush_rest, (collection,))
+                timer.daemon = True
+                timer.start()
+        if waiting >= FLUSH_ROWS:
+            self._flush(client, collection)
+
+    def _flush_rest(self, collection: str) -> None:
+        try:
+            self._answered(lambda client: self._flush(client, collection))
+        except VectorsUnavailable as error:
+            log.warning("rows of %s stay unflushed, searches are slower: %s", collection, error)
+
+    def _flush(self, client: MilvusClient, collection: str) -> None:
+        with self._lock:
+            self._unflushed[collection] = 0
+        client.flush(collection, timeout=CREATE_TIMEOUT_S)
 
     def _answered(self, call: Callable[[MilvusClient], Answer]) -> Answer:
         """The call's answer; asked once more when a collection may have been unloaded or replaced meanwhile."""

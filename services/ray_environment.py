@@ -50,6 +50,8 @@ def prepare(settings: Settings) -> Path:
     metrics_port, statistics_port, fallback_port, first_replica_port = free_ports(4)
     haproxy = directory
     for name, value in {
+        # Ray gives its workers the lowest priority, for batch work; a replica has a shopper waiting.
+        "RAY_worker_niceness": "0",
         # The fast path.
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",

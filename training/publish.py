@@ -31,8 +31,12 @@ MODEL_NAME = "fusion"
 ANNOUNCE_TIMEOUT_S = 10.0
 UPSERT_ROWS = 1000
 
-MOVED = 0.02
-"""A vector is upserted once it is this far (Euclidean, of unit vectors) from what the index holds."""
+MOVED = 0.1
+"""A vector is upserted once it is this far (Euclidean, of unit vectors: a cosine of .995) from what the index holds.
+
+Candidates may be that imprecise, the ranking of the served version is exact; a small step moves every vector a little,
+and writing them all each time costs the index more than its searches.
+"""
 
 
 @dataclass(frozen=True)
