@@ -40,6 +40,7 @@ class Settings(BaseSettings):
     affinity_half_life_s: int = 7 * 86400
     trend_half_life_s: int = 6 * 3600
     feature_write_every_s: float = 0.1
+    item_write_every_s: float = 2.0  # an impression touches every item shown: rows of items change all the time
     archive_flush_every_s: float = 5.0
 
     # Encoders: names in services/embedding/registry.py.

@@ -62,9 +62,6 @@ GC_THRESHOLDS = (50_000, 20, 50)
 """Decoding states makes many containers, and Feast's imports fill the heap that a full collection walks: what was
 imported is frozen, and collections come less often."""
 
-ITEM_ROWS_SLOWER = 5
-"""Item rows are read from a topic and for training, not by each request: they are written less often."""
-
 
 @dataclass(frozen=True)
 class Parts:
@@ -108,10 +105,9 @@ def build(config: Settings) -> tuple[StreamsApp, Parts]:
     store = FeastStore(config)
     user_archive = ArchiveWriter(config.archive_dir, "user_features")
     item_archive = ArchiveWriter(config.archive_dir, "item_features")
-    every_s = config.feature_write_every_s
-    user_rows = FeatureWriter(user_sink(store, user_archive, utc_now), event_log, metrics, every_s)
+    user_rows = FeatureWriter(user_sink(store, user_archive, utc_now), event_log, metrics, config.feature_write_every_s)
     item_rows = FeatureWriter(
-        item_sink(store, item_archive, event_log, metrics, utc_now), event_log, metrics, ITEM_ROWS_SLOWER * every_s
+        item_sink(store, item_archive, event_log, metrics, utc_now), event_log, metrics, config.item_write_every_s
     )
     attributes = CatalogueAttributes()
     follower = AttributesFollower(attributes, lambda: KafkaTail(config.bootstrap, [ITEMS], "beginning"))

@@ -6,6 +6,7 @@ checkpoint, which is the only thing that comes back. A run's name is unique: Ray
 
 import json
 import secrets
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -86,7 +87,10 @@ def train(settings: Settings, source: Source, progress: Progress) -> Trained:
     )
     trainer.fit()
     report = json.loads((output / REPORT).read_text())
-    return Trained(model=checkpoint.load(output), **report)
+    trained = Trained(model=checkpoint.load(output), **report)
+    for directory in (output, runs / name):  # a run that failed stays, to be looked at
+        shutil.rmtree(directory, ignore_errors=True)
+    return trained
 
 
 def _worker(

@@ -11,10 +11,11 @@ ranking is exact since its directory has the whole item matrix. Repeating from 1
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from datetime import datetime
 
 import numpy as np
 
+from contracts.clock import Clock, utc_now
 from contracts.ids import ItemId
 from contracts.ports import EventLog, VectorIndex, Vectors
 from contracts.topics import MODEL_VERSIONS
@@ -83,7 +84,8 @@ def publish(
     shelves: Shelves,
     indexed: IndexedVectors,
     deleted: frozenset[ItemId] = frozenset(),
-) -> Path:
+    clock: Clock = utc_now,
+) -> datetime:
     """Publishes a version by the protocol of this module.
 
     Args:
@@ -92,20 +94,22 @@ def publish(
         shelves: Where it goes.
         indexed: What the vector index holds; brought up to date.
         deleted: Items that left the catalogue: they stay in the vocabulary but not in the index.
+        clock: Now.
 
     Returns:
-        The version's directory.
+        When it was announced: serving may have it before the announcement is acknowledged.
 
     Raises:
         VectorsUnavailable: step 2 failed; nothing was announced.
         LogUnavailable: step 3 was not acknowledged.
     """
-    directory = shelves.store.write(version, lambda path: checkpoint.save(path, model))  # 1
+    shelves.store.write(version, lambda path: checkpoint.save(path, model))  # 1
     shelves.index.ensure(MODEL_ITEMS, model.model.config.width)
     changed = indexed.moved(model.vocabulary.ids, model.item_matrix)
     upsert(shelves.index, indexed, {item: vector for item, vector in changed.items() if item not in deleted})  # 2
+    announced_at = clock()
     shelves.log.publish(MODEL_VERSIONS, MODEL_NAME, encode(version)).result(ANNOUNCE_TIMEOUT_S)  # 3
-    return directory
+    return announced_at
 
 
 def upsert(index: VectorIndex, indexed: IndexedVectors, vectors: dict[ItemId, Vectors]) -> None:

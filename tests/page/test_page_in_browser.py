@@ -212,10 +212,10 @@ def test_another_shopper_has_another_history(browser: Browser, address: str) -> 
     browser.click("#afresh")
     browser.until("document.querySelector('#trail').textContent.startsWith('Nothing yet')")
     assert browser.js("document.querySelector('#dock').hidden")
-    browser.until("[...document.querySelector('#shopper').options].some((option) => option.value === 'household-671')")
-    browser.js("document.querySelector('#shopper').value = 'household-671'")
+    browser.until("[...document.querySelector('#shopper').options].some((option) => option.value === 'household-489')")
+    browser.js("document.querySelector('#shopper').value = 'household-489'")
     browser.js("document.querySelector('#shopper').dispatchEvent(new Event('change'))")
-    assert browser.js("localStorage.getItem('millstream.user')") == '"household-671"'
+    assert browser.js("localStorage.getItem('millstream.user')") == '"household-489"'
     browser.open(f"{address}?user=household-7")
     browser.until(SHOWN)
     assert browser.js("document.querySelector('#shopper').selectedOptions[0].textContent") == "shopper household-7"

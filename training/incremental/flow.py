@@ -214,7 +214,7 @@ class LearnerFlow:
                 self._metrics.log_loss.set(step.log_loss)
             for example in batch:
                 if example.traced and example.event_id:
-                    self._stamp(example.event_id, Stage.LEARNED, None)
+                    self._stamp(example.event_id, Stage.LEARNED, self._clock())
         if new:
             newest = max(example.at for example in new)
             self.line.data_to = max(newest, self.line.data_to) if self.line.data_to else newest
@@ -269,17 +269,17 @@ class LearnerFlow:
             metrics={"progressive_loss": line.learner.round.loss()},
         )
         deleted = frozenset(line.learner.table.vocabulary) - self.catalogue.items.keys()
-        publish(version, line.learner.checkpoint(), self._shelves, line.indexed, deleted)
+        announced_at = publish(version, line.learner.checkpoint(), self._shelves, line.indexed, deleted, self._clock)
         line.examples = version.examples
         line.version = version
         line.learner.start_round()
         self._metrics.versions.inc()
         for event_id in learned:
-            self._stamp(event_id, Stage.PUBLISHED, version.version)
+            self._stamp(event_id, Stage.PUBLISHED, announced_at, version.version)
         retire(self._shelves.store)
 
-    def _stamp(self, event_id: EventId, stage: Stage, version: ModelVersion | None) -> None:
-        stamp = TraceStamp(event_id=event_id, stage=stage, at=self._clock(), model_version=version)
+    def _stamp(self, event_id: EventId, stage: Stage, at: datetime, version: ModelVersion | None = None) -> None:
+        stamp = TraceStamp(event_id=event_id, stage=stage, at=at, model_version=version)
         self._shelves.log.publish(TRACES, event_id, encode(stamp))
 
     def _refuse(self, message: LoggedMessage, error: BadInput) -> None:

@@ -6,7 +6,7 @@ import { byId, el } from "./dom.js";
 import { become, isVisitor, userId } from "./shopper.js";
 
 const OTHER = "\u0000other";
-const HOUSEHOLDS_OF_THE_DEMO = ["household-1260", "household-671", "household-1511", "household-489", "household-1467"];
+const HOUSEHOLDS_OF_THE_DEMO = ["household-2233", "household-1511", "household-489", "household-1966", "household-2129"];
 const likings = new Map();
 
 function label(id) {
