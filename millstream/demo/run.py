@@ -29,7 +29,7 @@ from millstream.demo.shop import Latencies, Shop
 from millstream.demo.shoppers import SHOPPERS, LiveShoppers
 from millstream.demo.simulator import tastes
 from millstream.demo.summary import DemoSummary, figures_line, latency, live_figure, traffic
-from millstream.demo.waits import wait_for_archive, wait_for_vectors, wait_until_served
+from millstream.demo.waits import wait_for_archive, wait_for_topics, wait_for_vectors, wait_until_served
 from millstream.sources.complete_journey import REMARK, DemoLog, demo_log
 from millstream.sources.publish import publish_items
 from millstream.sources.replaying import replay_events, wait_until_consumed
@@ -57,7 +57,7 @@ def run_demo(settings: Settings, seconds: float) -> None:
     started = time.monotonic()
     try:
         with ThreadPoolExecutor(max_workers=1) as background:
-            preparing = background.submit(prepare_catalogue, settings)
+            preparing = background.submit(put_on_the_log, settings)
             start_and_show(settings, leashed=True)
             catalogue = _prepared(preparing)
         version = fill(settings, catalogue)
@@ -88,14 +88,19 @@ def prepare_catalogue(settings: Settings) -> Catalogue:
     return Catalogue(log, {item.item_id: item for item in items}, pictures)
 
 
+def put_on_the_log(settings: Settings) -> Catalogue:
+    """Prepares the catalogue and puts it and the history on the log, while the rest of the stack still starts."""
+    catalogue = prepare_catalogue(settings)
+    wait_for_topics(settings)
+    publish_items(settings, list(catalogue.items.values()), _unseen)
+    replay_events(settings, catalogue.log.history, 0.0, _unseen, total=len(catalogue.log.history))
+    return catalogue
+
+
 def fill(settings: Settings, catalogue: Catalogue) -> PublishedVersion:
-    """Loads the catalogue, replays the history, trains and publishes the first model."""
+    """Waits until catalogue and history are folded, trains and publishes the first model."""
+    console.say(f"{len(catalogue.items)} products and {len(catalogue.log.history):,} events are on the log")
     console.say(REMARK)
-    with console.step(f"Loading {len(catalogue.items)} products") as advance:
-        publish_items(settings, list(catalogue.items.values()), advance)
-    history = catalogue.log.history
-    with console.step(f"Replaying {len(history):,} events") as advance:
-        replay_events(settings, history, 0.0, advance, total=len(history))
     with console.step("Folding them into features and examples") as advance:
         wait_until_consumed(settings, advance)
     with console.step("Encoding texts and pictures") as advance:
@@ -203,5 +208,9 @@ def _line(shop: Shop, shoppers: LiveShoppers) -> str:
 
 
 def _prepared(preparing: "Future[Catalogue]") -> Catalogue:
-    with console.step("Drawing the product pictures"):
+    with console.step("Drawing the pictures, loading the products, replaying the history"):
         return preparing.result()
+
+
+def _unseen(done: float, total: float, what: str) -> None:
+    """Progress while the stack's own start is shown."""

@@ -9,10 +9,24 @@ from contracts.versions import PublishedVersion
 from eventlog.lag import group_lag, message_counts
 from millstream.console import Advance
 from millstream.demo.shop import Shop
+from millstream.stack.state import Phase, running_stack
 
 VECTORS_WITHIN_S = 180.0
 ARCHIVED_WITHIN_S = 60.0
 SERVED_WITHIN_S = 60.0
+TOPICS_WITHIN_S = 120.0
+
+
+def wait_for_topics(settings: Settings) -> None:
+    """Returns once the topics of the stack that is starting are there. Raises StackError."""
+    deadline = time.monotonic() + TOPICS_WITHIN_S
+    while (record := running_stack(settings)) is None or record.process("topics").phase is not Phase.DONE:
+        if time.monotonic() > deadline:
+            raise StackError(
+                f"found no topics {TOPICS_WITHIN_S:.0f} s after the start of the stack; expected the wiring map's; "
+                f"see {settings.logs_dir.absolute() / 'topics.log'}"
+            )
+        time.sleep(0.2)
 
 
 def wait_for_vectors(settings: Settings, count: int, advance: Advance) -> None:
