@@ -4,7 +4,8 @@ Apache Kafka gets compaction, retention and replication; Tansu has none of them 
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError, TopicAlreadyExistsError
@@ -52,17 +53,8 @@ def create_topics(bootstrap: str, topics: Sequence[Topic], embedded: bool) -> tu
     Raises:
         LogUnavailable: the broker does not answer or refuses.
     """
-    try:
-        admin = _admin(bootstrap, CALL_TIMEOUT_S)
-        try:
-            return _create(admin, topics, embedded)
-        finally:
-            admin.close()
-    except KafkaError as error:
-        raise LogUnavailable(
-            f"found {type(error).__name__} ({error}) from {bootstrap}; expected to create "
-            f"{[topic.name for topic in topics]}; check the broker and its permissions"
-        ) from error
+    with _asking(bootstrap, f"to create {[topic.name for topic in topics]}") as admin:
+        return _create(admin, topics, embedded)
 
 
 def _create(admin: KafkaAdminClient, topics: Sequence[Topic], embedded: bool) -> tuple[str, ...]:
@@ -88,16 +80,8 @@ def _create(admin: KafkaAdminClient, topics: Sequence[Topic], embedded: bool) ->
 
 def replicas(bootstrap: str, embedded: bool) -> int:
     """How many replicas a topic gets: three, or one a broker where there are fewer. Raises LogUnavailable."""
-    try:
-        admin = _admin(bootstrap, CALL_TIMEOUT_S)
-        try:
-            return _replicas(admin, embedded)
-        finally:
-            admin.close()
-    except KafkaError as error:
-        raise LogUnavailable(
-            f"found {type(error).__name__} ({error}) from {bootstrap}; expected the list of brokers"
-        ) from error
+    with _asking(bootstrap, "the list of brokers") as admin:
+        return _replicas(admin, embedded)
 
 
 def _replicas(admin: KafkaAdminClient, embedded: bool) -> int:
@@ -115,6 +99,22 @@ def topic_configs(topic: Topic, replicas: int) -> dict[str, str]:
             "retention.ms": str(round(topic.retention.total_seconds() * 1000)),
         }
     return configs
+
+
+@contextmanager
+def _asking(bootstrap: str, expected: str) -> Iterator[KafkaAdminClient]:
+    """An admin client for the block; its failures become LogUnavailable, with what was expected of the broker."""
+    try:
+        admin = _admin(bootstrap, CALL_TIMEOUT_S)
+        try:
+            yield admin
+        finally:
+            admin.close()
+    except KafkaError as error:
+        raise LogUnavailable(
+            f"found {type(error).__name__} ({error}) from {bootstrap}; expected {expected}; check the broker and its "
+            "permissions"
+        ) from error
 
 
 def _admin(bootstrap: str, timeout_s: float) -> KafkaAdminClient:
