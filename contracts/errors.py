@@ -15,6 +15,7 @@ MillstreamError
 +-- ModelError               stop, keep the version that is served
 |   +-- NoModel               nothing was published yet: rank by the candidate sources' scores
 |   +-- BadCheckpoint         a directory that is no whole model: keep the one in memory
+|   +-- CheckpointNotSaved    the disk is full or away: free space and start again from the one before
 +-- NotEnoughData            training has too few examples: say how many, and of what
 +-- StackError               the local stack cannot start or stop: show the message and what to do
 """
@@ -108,6 +109,12 @@ class BadCheckpoint(ModelError):
     """A model directory that is incomplete, corrupt or of another schema."""
 
     reason = "bad_checkpoint"
+
+
+class CheckpointNotSaved(ModelError):
+    """A checkpoint cannot be written: the disk is full or away. The one saved before it is whole."""
+
+    reason = "checkpoint_not_saved"
 
 
 class NotEnoughData(MillstreamError):

@@ -1,7 +1,7 @@
 """Training and evaluation as a process of their own: its engines' chatter goes to a log file, its memory goes with it.
 
-The child (`python -m millstream.job train|evaluate DIRECTORY`) writes one JSON object a line: progress, then the result
-or the error. The parent shows the progress and raises the error as its own.
+The child (`python -m millstream.job train|evaluate DIRECTORY|study JSON`) writes one JSON object a line: progress, then
+the result or the error. The parent shows the progress and raises the error as its own.
 """
 
 import json
@@ -86,6 +86,12 @@ def main() -> None:
 
 
 def _run(name: str, given: Settings, progress: Any) -> dict[str, Any]:
+    if name == "study":
+        from millstream.studies import study_job
+
+        study = study_job(sys.argv[2], given, progress)
+        return {"markdown": study.as_markdown(), "metrics": study.as_metrics()}
+
     from training import run
 
     if name == "train":

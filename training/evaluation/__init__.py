@@ -1,0 +1,1 @@
+"""Evaluation that does not flatter: protocols, full rankings, metrics with sources, slices, intervals, tables."""
