@@ -13,7 +13,7 @@ from training.model.fusion import FusionTransformer
 from training.model.heads import RankingHeads
 from training.validation import Validation
 
-SCALES = (0.25, 0.35, 0.5, 0.7, 1.0, 1.4)
+SCALES = (0.05, 0.1, 0.15, 0.25, 0.35, 0.5, 0.7, 1.0, 1.4)
 """Factors of the retrieval scale to choose from."""
 
 STRENGTHS = (0.0, 0.25, 0.5, 1.0)
@@ -28,6 +28,11 @@ def calibrate_scale(model: FusionTransformer, validation: Validation) -> float:
         with torch.no_grad():
             model.log_scale.add_(math.log(best))
     return best
+
+
+def calibrated_loss(model: FusionTransformer, validation: Validation) -> float:
+    """The validation loss at the best factor of the scale: what the weights are worth, however sure they are."""
+    return min(validation.losses(model, SCALES).values())
 
 
 def calibrate_heads(heads: RankingHeads, ndcg: Callable[[], float]) -> float:

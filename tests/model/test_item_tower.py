@@ -83,3 +83,15 @@ def test_a_vector_with_a_nan_is_refused() -> None:
     text = np.full(shop.TEXT_WIDTH, np.nan, dtype=np.float32)
     with pytest.raises(InvalidMessage, match="finite"):
         table.put([ItemContent(shop.contents()[0].item, text, None)])
+
+
+def test_an_item_of_which_only_the_id_is_known_keeps_it_in_training() -> None:
+    model, table = seeded()
+    tokens = table.tokens()
+    present = torch.zeros_like(tokens.present)
+    present[:, MODALITIES.index("id")] = True
+    model.train()
+    model.item_tower.dropout = 0.9
+    with torch.no_grad():
+        vectors = model.items(replace(tokens, present=present))
+    assert torch.allclose(vectors, model.eval().items(replace(tokens, present=present)), atol=1e-6)

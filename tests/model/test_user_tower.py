@@ -1,12 +1,16 @@
+import pytest
 import torch
 
+from training.model.blocks import BlockKind
 from training.model.user_tower import UserTower
 from training.model.vocabulary import gap_buckets, kind_row
 
+BLOCKS = pytest.mark.parametrize("block", list(BlockKind))
 
-def tower() -> UserTower:
+
+def tower(block: BlockKind = BlockKind.PRE_NORM) -> UserTower:
     torch.manual_seed(0)
-    made = UserTower(width=16, layers=2, heads=2, dropout=0.0).eval()
+    made = UserTower(width=16, layers=2, heads=2, dropout=0.0, block=block).eval()
     torch.nn.init.normal_(made.out.weight)
     return made
 
@@ -19,24 +23,26 @@ def sequence(length: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return items, kinds, gaps
 
 
-def test_the_causal_mask_leaks_nothing_from_later_interactions() -> None:
+@BLOCKS
+def test_the_causal_mask_leaks_nothing_from_later_interactions(block: BlockKind) -> None:
     items, kinds, gaps = sequence(10)
     changed = items.clone()
     changed[:, 6:] = torch.randn_like(changed[:, 6:])
     later_kinds = kinds.clone()
     later_kinds[:, 6:] = 0
     with torch.no_grad():
-        before = tower()(items, kinds, gaps)
-        after = tower()(changed, later_kinds, gaps)
+        before = tower(block)(items, kinds, gaps)
+        after = tower(block)(changed, later_kinds, gaps)
     assert torch.allclose(before[:, :7], after[:, :7], atol=1e-5)
     assert not torch.allclose(before[:, 7:], after[:, 7:], atol=1e-3)
 
 
-def test_padded_equals_unpadded() -> None:
+@BLOCKS
+def test_padded_equals_unpadded(block: BlockKind) -> None:
     items, kinds, gaps = sequence(10)
     with torch.no_grad():
-        padded = tower()(items, kinds, gaps)[:, 4]
-        unpadded = tower()(items[:, :4], kinds[:, :4], gaps[:, :4])[:, -1]
+        padded = tower(block)(items, kinds, gaps)[:, 4]
+        unpadded = tower(block)(items[:, :4], kinds[:, :4], gaps[:, :4])[:, -1]
     assert torch.allclose(padded, unpadded, atol=1e-5)
 
 

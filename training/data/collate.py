@@ -1,7 +1,7 @@
-"""Windows to batches: right-padded to the history length, so that every batch has one shape.
+"""Windows to batches of like length, right-padded to the longest of the batch: little is computed on padding.
 
-B windows, T = `HISTORY_LENGTH`. Output position t of the user tower is the user after t interactions; its target is an
-item that the user touches for the first time at t or within the next few interactions.
+B windows, T interactions (at most `HISTORY_LENGTH`). Output position t of the user tower is the user after t
+interactions; its target is an item that the user touches for the first time at t or within the next few interactions.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,6 +15,9 @@ from torch import Tensor
 from contracts.features import HISTORY_LENGTH
 from training.data.sequences import UserSequence, windows
 from training.model.vocabulary import gap_buckets
+
+LENGTH_NOISE = 2.0
+"""Interactions by which lengths are blurred before windows are sorted, so that batches differ between epochs."""
 
 
 @dataclass(frozen=True)
@@ -51,21 +54,42 @@ class Epoch:
 
 
 def batches(users: Sequence[UserSequence], size: int, horizon: int, epoch: Epoch) -> Iterator[SequenceBatch]:
-    """One epoch: every user's windows once, shuffled, `size` at a time; as many batches for every worker.
+    """One epoch: every user's windows once, shuffled among those of like length; as many batches for every worker.
 
     Args:
         users: All users, the same for all workers.
-        size: Windows a batch.
+        size: Windows of full length a batch; a batch of shorter ones has more, up to as many positions.
         horizon: As `collate`.
-        epoch: Which draw; with several workers up to `world - 1` windows are left out, so that none waits for another.
+        epoch: Which draw; with several workers up to `world - 1` batches are left out, so that none waits for another.
     """
     shared = np.random.default_rng([epoch.seed, epoch.number])
-    cut = list(windows(users, shared))
-    order = shared.permutation(len(cut))
-    mine = order[: len(order) // epoch.world * epoch.world][epoch.rank :: epoch.world]
+    cut = [window for window in windows(users, shared) if len(window)]
     own = np.random.default_rng([epoch.seed, epoch.number, epoch.rank])
-    for start in range(0, len(mine), size):
-        yield collate([cut[place] for place in mine[start : start + size]], horizon, own)
+    for places in _planned(cut, size * (HISTORY_LENGTH + 1), shared, epoch):
+        yield collate([cut[place] for place in places], horizon, own)
+
+
+def _planned(
+    cut: Sequence[UserSequence], positions: int, rng: np.random.Generator, epoch: Epoch
+) -> list[NDArray[np.int64]]:
+    """The worker's batches, as places of windows: at most `positions` padded positions each, in random order.
+
+    Workers step together, so that batches of one step are of like length.
+    """
+    lengths = np.array([len(window) for window in cut], dtype=np.int64)
+    order = rng.permutation(len(cut))
+    order = order[np.argsort(lengths[order] + rng.random(len(cut)) * LENGTH_NOISE, kind="stable")]
+    planned, start, longest = [], 0, 0
+    for place, index in enumerate(order.tolist()):
+        wider = max(longest, int(lengths[index]))
+        if place > start and wider * (place + 1 - start) > positions:
+            planned.append(order[start:place])
+            start, wider = place, int(lengths[index])
+        longest = wider
+    if start < len(order):
+        planned.append(order[start:])
+    steps = len(planned) // epoch.world
+    return [planned[step * epoch.world + epoch.rank] for step in rng.permutation(steps).tolist()]
 
 
 def collate(parts: Sequence[UserSequence], horizon: int, rng: np.random.Generator) -> SequenceBatch:
@@ -78,10 +102,11 @@ def collate(parts: Sequence[UserSequence], horizon: int, rng: np.random.Generato
             all-action loss); we draw one target a position.
         rng: Source of the draws.
     """
-    shape = (len(parts), HISTORY_LENGTH)
+    longest = min(max(len(part) for part in parts) - 1, HISTORY_LENGTH)
+    shape = (len(parts), longest)
     items, kinds, gaps = (np.zeros(shape, dtype=np.int64) for _ in range(3))
-    targets = np.zeros((len(parts), HISTORY_LENGTH + 1), dtype=np.int64)
-    weights = np.zeros((len(parts), HISTORY_LENGTH + 1), dtype=np.float32)
+    targets = np.zeros((len(parts), longest + 1), dtype=np.int64)
+    weights = np.zeros((len(parts), longest + 1), dtype=np.float32)
     for row, part in enumerate(parts):
         length = len(part)
         inputs = min(length - 1, HISTORY_LENGTH)

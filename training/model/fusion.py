@@ -9,21 +9,29 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from training.model.blocks import BlockKind
 from training.model.content import ContentShape, ItemTokens
+from training.model.fusions import FusionKind
 from training.model.heads import RankingHeads
 from training.model.item_tower import ItemTower
 from training.model.user_tower import UserTower
 
+FIRST_LOG_SCALE = 2.7
+"""Where the log of the inverse temperature starts: at a low one unit vectors hardly tell items apart."""
+
 
 @dataclass(frozen=True)
 class FusionConfig:
-    """Sizes of the model. `dropout` is that of the user tower and of modalities alike."""
+    """Sizes and choices of the model. `dropout` is the user tower's, `modality_dropout` the item tower's."""
 
     content: ContentShape
     width: int = 64
     layers: int = 2
     attention_heads: int = 4
-    dropout: float = 0.3
+    dropout: float = 0.5
+    block: BlockKind = BlockKind.PRE_NORM
+    modality_dropout: float = 0.3
+    fusion: FusionKind = FusionKind.ATTENTION
 
 
 class FusionTransformer(nn.Module):
@@ -32,12 +40,14 @@ class FusionTransformer(nn.Module):
     def __init__(self, config: FusionConfig) -> None:
         super().__init__()
         self.config = config
-        self.item_tower = ItemTower(config.content, config.width, config.attention_heads, config.dropout)
-        self.user_tower = UserTower(config.width, config.layers, config.attention_heads, config.dropout)
+        self.item_tower = ItemTower(
+            config.content, config.width, config.attention_heads, config.modality_dropout, config.fusion
+        )
+        self.user_tower = UserTower(config.width, config.layers, config.attention_heads, config.dropout, config.block)
         self.heads = RankingHeads(config.width)
         self.bias = nn.Embedding(config.content.id_rows + 1, 1, padding_idx=0)
         nn.init.zeros_(self.bias.weight)
-        self.log_scale = nn.Parameter(torch.tensor(1.0))
+        self.log_scale = nn.Parameter(torch.tensor(FIRST_LOG_SCALE))
 
     def items(self, tokens: ItemTokens) -> Tensor:
         """Unit item vectors (N, D)."""

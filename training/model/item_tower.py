@@ -1,7 +1,7 @@
-"""The item tower: tokens of text, picture, attributes and id, fused by attention pooling into one unit vector.
+"""The item tower: tokens of text, picture, attributes and id, fused by choice into one unit vector.
 
-A missing modality is masked out of the pooling; modality and id dropout in training make missing parts normal.
-N items, M modalities, D width, H attention heads.
+A missing modality is masked out of the fusion; modality and id dropout in training make missing parts normal.
+N items, M modalities, D width.
 """
 
 import torch
@@ -9,40 +9,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from training.model.content import MODALITIES, ContentShape, ItemTokens
+from training.model.fusions import FusionKind, make_fusion
 from training.model.vocabulary import ATTRIBUTE_BUCKETS
 
 _ID = MODALITIES.index("id")
 
 
-class AttentionPooling(nn.Module):
-    """A learned query per head attends over the present tokens: (N, M, D), (N, M) -> (N, D).
-
-    After Lee et al., Set Transformer (2019), eq. 11 (pooling by multihead attention with one seed); we leave out the
-    feed-forward block after it, which the tower has once.
-    """
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.query = nn.Parameter(torch.randn(heads, width // heads) * 0.02)
-        self.key = nn.Linear(width, width)
-        self.value = nn.Linear(width, width)
-
-    def forward(self, tokens: Tensor, present: Tensor) -> Tensor:
-        """Pools tokens (N, M, D) float32 under `present` (N, M) bool; every row has at least one token present."""
-        n, m, d = tokens.shape
-        keys = self.key(tokens).view(n, m, self.heads, d // self.heads)  # (N, M, H, D/H)
-        scores = (keys * self.query).sum(-1) * (d // self.heads) ** -0.5  # (N, M, H)
-        weights = scores.masked_fill(~present.unsqueeze(-1), float("-inf")).softmax(dim=1)  # (N, M, H)
-        values = self.value(tokens).view(n, m, self.heads, d // self.heads)  # (N, M, H, D/H)
-        pooled: Tensor = (weights.unsqueeze(-1) * values).sum(dim=1).reshape(n, d)  # (N, D)
-        return pooled
-
-
 class ItemTower(nn.Module):
     """Content and id of items to unit vectors: `ItemTokens` of N items -> (N, D)."""
 
-    def __init__(self, shape: ContentShape, width: int, heads: int, dropout: float) -> None:
+    def __init__(
+        self, shape: ContentShape, width: int, heads: int, dropout: float, fusion: FusionKind = FusionKind.ATTENTION
+    ) -> None:
         super().__init__()
         self.dropout = dropout
         self.text = nn.Linear(max(shape.text_width, 1), width)
@@ -52,11 +30,11 @@ class ItemTower(nn.Module):
         self.modality = nn.Parameter(torch.randn(len(MODALITIES) + 1, width) * 0.02)
         self.gate = nn.Parameter(torch.tensor(0.02))
         self.base = nn.Parameter(torch.zeros(width))
-        self.pooling = AttentionPooling(width, heads)
+        self.pooling = make_fusion(fusion, len(MODALITIES) + 1, width, heads)
         self.norm = nn.LayerNorm(width)
         self.feed_forward = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
-        for table in (self.attributes, self.ids):
-            nn.init.normal_(table.weight, std=0.1)
+        for table, std in ((self.attributes, 0.1), (self.ids, 0.02)):  # ids turn as fast as they are short
+            nn.init.normal_(table.weight, std=std)
             with torch.no_grad():
                 table.weight[0].zero_()
 
@@ -94,9 +72,14 @@ class ItemTower(nn.Module):
         return stacked + self.modality
 
     def _kept(self, present: Tensor) -> Tensor:
+        """Presence after dropout; an item keeps its id where it has nothing else to be told by."""
         if not self.training or self.dropout == 0.0:
             return present
-        return present & (torch.rand(present.shape, device=present.device) >= self.dropout)
+        kept = present & (torch.rand(present.shape, device=present.device) >= self.dropout)  # (N, M)
+        others = torch.arange(present.shape[1], device=present.device) != _ID  # (M,)
+        bare = ~(kept & others).any(1)  # (N,)
+        kept[:, _ID] = torch.where(bare, present[:, _ID], kept[:, _ID])
+        return kept
 
 
 def _at_least_one_column(vectors: Tensor) -> Tensor:
