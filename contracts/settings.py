@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import SecretStr, model_validator
+from pydantic import SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -59,14 +59,28 @@ class Settings(BaseSettings):
     heartbeat_stale_after_s: float = 10.0
 
     # Training.
-    train_workers: int = 0
+    train_workers: str = "0"  # "0": in this process; "2": as many; "1-4": as many of these as there is room for
     train_epochs: int = 4
     train_device: Literal["cpu", "cuda"] = "cpu"
     train_seconds_limit: float = 0.0
+    train_sharding: Literal["replicate", "shard"] = "replicate"  # "shard": for tables that do not fit on one worker
+    train_precision: Literal["auto", "off", "on"] = "auto"  # bfloat16; "auto": where a GPU computes in it
+    train_accumulate: int = 1
+    train_state_every_s: float = 60.0
     model_width: int = 64
     learner_publish_every_s: float = 3.0
     learner_batch: int = 128
     seed: int = 7
+
+    @field_validator("train_workers", mode="before")
+    @classmethod
+    def _worker_count(cls, given: object) -> str:
+        words = str(given).split("-")
+        if len(words) > 2 or not all(word.isdecimal() for word in words) or int(words[0]) > int(words[-1]):
+            raise ValueError(f"found train_workers={given!r}; expected a count as 0 or 2, or a range as 1-4")
+        if len(words) == 2 and int(words[0]) == 0:
+            raise ValueError(f"found train_workers={given!r}; expected a range from 1 on; 0 is this process")
+        return str(given)
 
     @model_validator(mode="after")
     def _addresses(self) -> Self:
@@ -76,6 +90,12 @@ class Settings(BaseSettings):
                 names = ", ".join(f"MILLSTREAM_{name.upper()}" for name in missing)
                 raise ValueError(f"found profile=cluster without {names}; expected an address for each")
         return self
+
+    @property
+    def train_worker_range(self) -> tuple[int, int]:
+        """Fewest and most workers of a training; (0, 0) is this process."""
+        words = self.train_workers.split("-")
+        return int(words[0]), int(words[-1])
 
     @property
     def embedded_broker(self) -> bool:

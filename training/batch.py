@@ -18,11 +18,13 @@ from numpy.typing import NDArray
 
 from contracts.clock import from_ms
 from contracts.features import ITEM_FEATURES, USER_FEATURES, ItemFeatures, UserFeatures
-from training.calibration import calibrate_heads, calibrate_scale
+from training.calibration import calibrate_heads, calibrate_scale, calibrated_loss
 from training.data.archive_set import TrainingSet
 from training.data.head_rows import FeatureJoin, Moment, candidates_of, feature_rows, head_rows, history_of, moments
 from training.data.sequences import UserSequence
-from training.evaluation import Evaluation, TestUser, compare, mean_ndcg, split_users
+from training.evaluation.archive import compare, mean_ndcg, split_users
+from training.evaluation.protocol import TestUser
+from training.evaluation.report import Evaluation
 from training.head_training import encode_users, train_heads
 from training.loop import LoopConfig, LoopReport, Progress, Worker, train_towers
 from training.model.checkpoint import Checkpoint
@@ -88,14 +90,13 @@ def fit(training_set: TrainingSet, join: FeatureJoin, plan: Plan, progress: Prog
         return plan.wrap(TowerStep(model.to(plan.worker.device), training_set.table))
 
     validation = Validation(middle, heads_ms)
-    calibrate_scale(model, validation)
     towers = train_towers(
         step(),
         older.users,
         plan.loop,
         plan.worker,
         _part(progress, "towers: ", 0.0, 0.6),
-        lambda: validation.loss(model),
+        lambda: calibrated_loss(model, validation),
     )  # 1
 
     calibrate_scale(model.cpu(), validation)
@@ -115,7 +116,7 @@ def fit(training_set: TrainingSet, join: FeatureJoin, plan: Plan, progress: Prog
     scorers = rankers(
         Snapshot.of(model.cpu(), training_set.table), asked_at(training_set, test_users, evaluate_ms, join)
     )
-    evaluation = compare(training_set, evaluate_ms, test_users, scorers, plan.worker.seed)  # 4
+    evaluation = compare(training_set, evaluate_ms, test_users, scorers, plan.worker.seed, towers.losses)  # 4
 
     refresh_popularity(model, counts[1], counts[2])
     train_towers(step(), training_set.users, short, plan.worker, _part(progress, "all interactions: ", 0.85, 1.0))  # 5

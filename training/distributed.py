@@ -1,41 +1,54 @@
 """Ray Train around the batch training: one worker in this process, or many with gloo on CPUs and NCCL on GPUs.
 
-Every worker reads the archive itself. Gradients are averaged by `DistributedDataParallel`; worker 0 alone writes the
-checkpoint, which is the only thing that comes back. A run's name is unique: Ray resumes a name that it has seen.
+1. The driver reads the training set once and leaves it, with everything that comes back, in the run's directory, which
+   workers on other machines must see too.
+2. Each worker runs `training/ray_worker.py`; worker 0 says how far it is, saves states and writes the model.
+3. A worker that dies takes its group with it; Ray starts the group again, as large as there is room for, and it goes
+   on from the newest state.
+4. The driver reads the model, or raises what a worker raised.
+
+A run's name is unique: Ray resumes a name that it has seen.
 """
 
+import fcntl
+import hashlib
 import json
+import os
 import secrets
 import shutil
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import nn
-
+from contracts import errors
 from contracts.clock import utc_now
+from contracts.errors import MillstreamError
 from contracts.ids import time_ordered_id
 from contracts.settings import Settings
-from training.batch import Fitted, Plan, checkpoint_of, fit
+from training import ray_worker
 from training.data.archive_set import TrainingSet, read
 from training.data.head_rows import FeatureJoin
-from training.loop import LoopConfig, Progress, Worker
+from training.loop_config import Progress
 from training.model import checkpoint
 from training.model.checkpoint import Checkpoint
-from training.tower_step import TowerStep
+from training.progress_file import followed
+from training.ray_worker import Assignment
 
-MAX_FAILURES = 2
-"""Workers lost before a run is given up; the run starts again from its beginning, which takes seconds."""
+MAX_FAILURES = 3
+"""Worker groups lost before a run is given up; each goes on from the newest state."""
 
-REPORT = "report.json"
+STATES_KEPT = 2
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What a run gives: the model, where its files lie, the metrics and the range of event times (ms)."""
+    """What a run gives: the model, where its files lie, the metrics and the range of event times (ms).
+
+    `resumed_at` are the steps of the first stage at which a run went on after it had lost its workers.
+    """
 
     model: Checkpoint
     metrics: dict[str, float]
@@ -43,11 +56,12 @@ class Trained:
     data_from_ms: int
     data_to_ms: int
     examples: int
+    resumed_at: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where workers get their examples and features; called in each worker, so it must be picklable for several."""
+    """Where a training gets its examples, called once, and its features: the join is called in each worker."""
 
     read: Callable[[], TrainingSet]
     join: FeatureJoin
@@ -64,90 +78,141 @@ def train(settings: Settings, source: Source, progress: Progress) -> Trained:
     Args:
         settings: Workers, device, epochs, width, seed and time limit.
         source: Examples and features.
-        progress: Called as the training goes on; with several workers only at its beginning and end.
+        progress: Called as the training goes on, with several workers from another thread.
 
     Raises:
-        NotEnoughData: too few examples; raised before any worker starts when there is one process.
+        NotEnoughData: too few examples; raised before any worker starts.
+        MillstreamError: what a worker raised.
     """
-    from ray.train import FailureConfig, RunConfig, ScalingConfig
-    from ray.train.torch import TorchConfig, TorchTrainer
-
+    training_set = source.read()  # 1
     runs = (settings.state_dir / "train-runs").absolute()
-    name = f"{time_ordered_id('run', utc_now())}-{secrets.token_hex(2)}"
-    output = runs / f"{name}-checkpoint"
+    output = runs / f"{time_ordered_id('run', utc_now())}-{secrets.token_hex(2)}"
     output.mkdir(parents=True)
-    alone = settings.train_workers == 0
-    trainer = TorchTrainer(
-        partial(_worker, settings=settings, source=source, output=output, progress=progress if alone else _silent),
-        torch_config=TorchConfig(backend="nccl" if settings.train_device == "cuda" else "gloo"),
-        scaling_config=ScalingConfig(num_workers=settings.train_workers, use_gpu=settings.train_device == "cuda"),
-        run_config=RunConfig(
-            name=name, storage_path=str(runs), failure_config=FailureConfig(max_failures=0 if alone else MAX_FAILURES)
-        ),
-    )
-    trainer.fit()
-    report = json.loads((output / REPORT).read_text())
-    trained = Trained(model=checkpoint.load(output), **report)
-    for directory in (output, runs / name):  # a run that failed stays, to be looked at
-        shutil.rmtree(directory, ignore_errors=True)
+    if settings.train_worker_range == (0, 0):
+        with own_states(runs, key_of(settings, training_set)) as states:
+            _fit(settings, Assignment(settings, source.join, output, training_set, states, progress))
+    else:
+        ray_worker.write_training_set(output, training_set)
+        with cluster(settings), followed(output / ray_worker.PROGRESS, progress):
+            _fit(settings, Assignment(settings, source.join, output))
+    report = json.loads((output / ray_worker.REPORT).read_text())  # 4
+    trained = Trained(model=checkpoint.load(output), **{**report, "resumed_at": tuple(report["resumed_at"])})
+    shutil.rmtree(output, ignore_errors=True)  # a run that failed stays, to be looked at
     return trained
 
 
-def _worker(
-    config: dict[str, Any] | None = None,
-    *,
-    settings: Settings,
-    source: Source,
-    output: Path,
-    progress: Progress,
-) -> None:
-    """What each worker runs: read, fit, and (worker 0) save."""
-    from ray import train as ray_train
+def _fit(settings: Settings, assignment: Assignment) -> None:
+    """Runs the workers (2, 3). Raises what one of them raised, where it is one of ours."""
+    from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchConfig, TorchTrainer
 
-    context = ray_train.get_context()
-    training_set = source.read()
-    plan = Plan(
-        width=settings.model_width,
-        loop=LoopConfig(settings.train_epochs, seconds_limit=settings.train_seconds_limit),
-        worker=Worker(_device(settings), context.get_world_rank(), context.get_world_size(), settings.seed),
-        wrap=_wrapped if context.get_world_size() > 1 else _as_it_is,
+    fewest, most = settings.train_worker_range
+    trainer = TorchTrainer(
+        partial(ray_worker.work, assignment=assignment),
+        torch_config=TorchConfig(backend="nccl" if settings.train_device == "cuda" else "gloo"),
+        scaling_config=ScalingConfig(
+            num_workers=most if fewest == most else (fewest, most), use_gpu=settings.train_device == "cuda"
+        ),
+        run_config=RunConfig(
+            name="ray",
+            storage_path=str(assignment.output),
+            failure_config=FailureConfig(max_failures=0 if most == 0 else MAX_FAILURES),
+            checkpoint_config=CheckpointConfig(num_to_keep=STATES_KEPT),
+        ),
     )
-    fitted = fit(training_set, source.join, plan, progress)
-    if context.get_world_rank() == 0:
-        checkpoint.save(output, checkpoint_of(fitted.model, training_set))
-        (output / REPORT).write_text(json.dumps(_report(fitted, training_set)))
-        ray_train.report(fitted.evaluation.as_metrics(), checkpoint=ray_train.Checkpoint.from_directory(str(output)))
+    failure = assignment.output / ray_worker.FAILURE
+    try:
+        trainer.fit()
+    except Exception as error:
+        if not isinstance(error, MillstreamError) and failure.exists():
+            raise _named(failure) from error
+        raise
+    if failure.exists():
+        raise _named(failure)
+
+
+def _named(failure: Path) -> MillstreamError:
+    said = json.loads(failure.read_text())
+    kind = getattr(errors, said["error"], MillstreamError)
+    error: MillstreamError = kind(said["message"])
+    return error
+
+
+@contextmanager
+def cluster(settings: Settings) -> Iterator[None]:
+    """A Ray to run workers on: the one of `ray_address`, the one that this process is in, or one of its own."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if not settings.ray_address:
+        # Despite its name it works on Linux too: Ray's own servers then bind to loopback, not to all interfaces.
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+    import ray
+
+    if ray.is_initialized():
+        yield
+        return
+    if settings.ray_address:
+        ray.init(address=settings.ray_address, log_to_driver=False)
     else:
-        ray_train.report({})
+        ray.init(address="local", include_dashboard=False, log_to_driver=False)
+    try:
+        yield
+    finally:
+        ray.shutdown()
 
 
-def _report(fitted: Fitted, training_set: TrainingSet) -> dict[str, Any]:
-    towers = asdict(fitted.towers)
-    return {
-        "metrics": fitted.evaluation.as_metrics() | {"tower_loss": towers["losses"][-1], "tower_s": towers["seconds"]},
-        "evaluation": fitted.evaluation.as_json(),
-        "data_from_ms": training_set.data_from_ms,
-        "data_to_ms": training_set.data_to_ms,
-        "examples": training_set.examples,
+@contextmanager
+def own_states(runs: Path, key: str) -> Iterator[Path]:
+    """The directory of states of a training in one process: an interrupted one of the same key has left its own there.
+
+    It is removed once the training ends. Those of other keys are removed too, unless their training still runs; a
+    second training of the same key at the same time gets a directory of its own.
+    """
+    runs.mkdir(parents=True, exist_ok=True)
+    directory = runs / f"states-{key}"
+    for other in runs.glob("states-*"):
+        if other != directory:
+            _remove_unless_used(other)
+    directory.mkdir(exist_ok=True)
+    opened = _locked(directory)
+    if opened is None:
+        directory = runs / f"states-{key}-{secrets.token_hex(4)}"
+        directory.mkdir()
+        opened = _locked(directory)
+    try:
+        yield directory
+        shutil.rmtree(directory, ignore_errors=True)
+    finally:
+        if opened is not None:
+            os.close(opened)
+
+
+def key_of(settings: Settings, training_set: TrainingSet) -> str:
+    """Names a training by all that decides its outcome: settings and interactions."""
+    chosen = {
+        name: str(value) for name, value in settings.model_dump().items() if name.startswith(("train_", "model_"))
     }
+    digest = hashlib.sha256(json.dumps([chosen, settings.seed, training_set.examples], sort_keys=True).encode())
+    for item_id in training_set.table.vocabulary:
+        digest.update(item_id.encode())
+    for user in training_set.users:
+        for column in (user.items, user.kinds, user.times_ms):
+            digest.update(column.tobytes())
+    return digest.hexdigest()[:16]
 
 
-def _device(settings: Settings) -> torch.device:
-    if settings.train_device == "cpu":
-        return torch.device("cpu")
-    from ray.train.torch import get_device
-
-    device: torch.device = get_device()
-    return device
+def _remove_unless_used(directory: Path) -> None:
+    opened = _locked(directory)
+    if opened is not None:
+        shutil.rmtree(directory, ignore_errors=True)
+        os.close(opened)
 
 
-def _as_it_is(step: TowerStep) -> nn.Module:
-    return step
-
-
-def _wrapped(step: TowerStep) -> nn.Module:
-    return nn.parallel.DistributedDataParallel(step, find_unused_parameters=True)
-
-
-def _silent(what: str, share: float) -> None:
-    """Progress of a worker in another process: its log has it."""
+def _locked(directory: Path) -> int | None:
+    """Locks a directory for this process; None where another has it."""
+    opened = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(opened)
+        return None
+    return opened

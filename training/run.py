@@ -13,7 +13,7 @@ from feature_repo.model_store import ModelStore
 from feature_repo.vector_index import MilvusIndex
 from training.distributed import Source, Trained, archive_source
 from training.distributed import train as train_distributed
-from training.evaluation import Evaluation
+from training.evaluation.report import Evaluation
 from training.loop import Progress
 from training.model.features import HEAD_FEATURES
 from training.publish import IndexedVectors, Shelves, publish

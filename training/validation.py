@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from training.data.archive_set import TrainingSet
 from training.data.head_rows import Moment
+from training.evaluation.metrics import best_first, ndcg_at
 from training.head_training import encode_users
-from training.metrics import best_first, ndcg_at
 from training.model.fusion import FusionTransformer
 from training.snapshot import Snapshot
 

@@ -18,7 +18,7 @@ from tests.builders import shop
 from training.data.collate import collate
 from training.distributed import Source, train
 from training.loop import LoopConfig, Worker, make_optimizer, train_towers
-from training.losses import full_softmax, heads_loss, sampled_softmax
+from training.losses import heads_loss
 from training.model.serving import ServingModel
 from training.publish import IndexedVectors, Shelves
 from training.run import evaluate, publish_trained
@@ -43,22 +43,6 @@ def test_the_towers_overfit_one_batch() -> None:
         torch.autograd.backward(loss)
         optimizer.step()
     assert float(loss.detach()) < first / 3
-
-
-def test_the_sampled_softmax_with_every_item_sampled_equals_the_full_one() -> None:
-    torch.manual_seed(0)
-    logits, targets = torch.randn(5, 9), torch.randint(0, 9, (5,))
-    positive = logits.gather(1, targets.unsqueeze(1)).squeeze(1)
-    sampled = sampled_softmax(positive, logits, torch.zeros(9), targets.unsqueeze(1) == torch.arange(9))
-    assert torch.allclose(sampled, full_softmax(logits, targets), atol=1e-6)
-
-
-def test_a_large_catalogue_trains_by_the_sampled_softmax() -> None:
-    torch.manual_seed(0)
-    training_set = shop.shop()
-    step = TowerStep(shop.model(training_set.table), training_set.table, full_up_to=5)
-    report = train_towers(step, training_set.users, LoopConfig(3, learning_rate=1e-2), Worker(), quiet)
-    assert report.losses[-1] < report.losses[0]
 
 
 def test_heads_loss_leaves_out_labels_that_are_not_known() -> None:
@@ -88,7 +72,7 @@ def test_validation_that_no_longer_falls_ends_the_epochs_and_the_best_weights_st
         kept.append({name: tensor.clone() for name, tensor in step.state_dict().items()})
         return next(losses)
 
-    report = train_towers(step, training_set.users, LoopConfig(9), Worker(), quiet, validate)
+    report = train_towers(step, training_set.users, LoopConfig(9, patience=1), Worker(), quiet, validate)
     assert len(report.losses) == 3
     for name, tensor in step.state_dict().items():
         assert torch.equal(tensor, kept[2][name])
@@ -127,7 +111,8 @@ def test_a_training_without_a_cluster_publishes_a_version_that_serves(ray_settin
 
 def test_an_evaluation_names_the_baselines_and_the_verdict(ray_settings: Settings, tmp_path: Path) -> None:
     evaluation = evaluate(ray_settings, tmp_path / "out", quiet, source())
-    assert {"model", "retrieval", "popularity", "popularity_7d", "co_visits"} == set(evaluation.rankers)
+    counted = {"popularity", "popularity_7d", "co_visits", "popularity_7d_x_co_visits", "als"}
+    assert {"model", "retrieval"} | counted == set(evaluation.rankers)
     text = (tmp_path / "out" / "evaluation.md").read_text()
     assert ("The model beats every baseline." in text) == evaluation.beats_all
     assert evaluation.rankers["model"].ndcg_at_10 > evaluation.rankers["popularity"].ndcg_at_10

@@ -6,14 +6,12 @@ from contracts.events import EventKind
 from contracts.features import HISTORY_LENGTH
 from contracts.ids import ExampleId, ItemId, UserId
 from tests.builders import shop
-from training.baselines import CoVisits, Popularity
 from training.data.archive_set import training_set
 from training.data.collate import Epoch, batches, collate
 from training.data.sequences import ExampleRow, UserSequence, sequences, windows
 from training.model.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary(ItemId(f"i{place}") for place in range(200))
-DAY_MS = 86_400_000
 
 
 def row(example_id: str, item: str, at_ms: int, outcome: EventKind | None = EventKind.CLICK) -> ExampleRow:
@@ -52,11 +50,20 @@ def test_every_interaction_is_a_target_in_some_window() -> None:
 
 
 def test_a_window_is_right_padded_and_each_position_has_the_next_fresh_item_as_target() -> None:
-    batch = collate([user([3, 4, 3, 5])], horizon=1, rng=np.random.default_rng(0))
-    assert batch.items.shape == (1, HISTORY_LENGTH)
-    assert batch.items[0, :4].tolist() == [3, 4, 3, 0]
-    assert batch.targets[0, :4].tolist() == [3, 4, 5, 5]
+    batch = collate([user([3, 4, 3, 5]), user([1, 2, 3, 4, 5])], horizon=1, rng=np.random.default_rng(0))
+    assert batch.items.shape == (2, 4)
+    assert batch.items[0].tolist() == [3, 4, 3, 0]
+    assert batch.targets[0].tolist() == [3, 4, 5, 5, 0]
     assert batch.weights[0].sum() == 4
+
+
+def test_batches_hold_windows_of_like_length_and_no_more_positions_than_asked_for() -> None:
+    users = [user(list(range(length))) for length in (2, 3, 4, 40, 41, 42, 5, 6)]
+    made = list(batches(users, 2, 1, Epoch(1, 0)))
+    assert sum(len(batch.items) for batch in made) == len(users)
+    assert all(batch.targets.numel() <= 2 * (HISTORY_LENGTH + 1) for batch in made)
+    padding = sum(batch.targets.numel() for batch in made) - sum(map(len, users))
+    assert padding < 30
 
 
 def test_a_position_without_a_fresh_item_ahead_has_no_target() -> None:
@@ -65,26 +72,12 @@ def test_a_position_without_a_fresh_item_ahead_has_no_target() -> None:
 
 
 def test_workers_share_the_windows_and_none_gets_more_batches() -> None:
-    users = [user(list(range(start, start + 20))) for start in range(7)]
+    users = [user(list(range(start, start + 20))) for start in range(23)]
+    alone = list(batches(users, 2, 1, Epoch(1, 0)))
     parts = [list(batches(users, 2, 1, Epoch(1, 0, rank, 2))) for rank in range(2)]
-    assert [len(part) for part in parts] == [2, 2]
-    rows_of = [sum(len(batch.items) for batch in part) for part in parts]
-    assert rows_of == [3, 3]
-
-
-def test_popularity_of_seven_days_counts_only_those() -> None:
-    users = [user([1, 1, 2], [0, 1, 9 * DAY_MS])]
-    cut_ms = 10 * DAY_MS
-    assert Popularity(users, 3, cut_ms).scores(users[0]).tolist() == [0, 2, 1]
-    assert Popularity(users, 3, cut_ms, days=7).scores(users[0]).tolist() == [0, 0, 1]
-
-
-def test_co_visits_weigh_near_pairs_and_new_history_more() -> None:
-    counts = CoVisits([user([1, 2, 3])], 4)
-    # pairs: 1-2 and 2-3 at distance 1, 1-3 at distance 2
-    assert counts.scores(user([1])).tolist() == [0, 0, 1 / 1, 1 / 2]
-    scores = counts.scores(user([2, 1]))
-    assert scores[3] == pytest.approx(0.9**1 * 1 / 1 + 0.9**0 * 1 / 2)
+    assert [len(part) for part in parts] == [len(alone) // 2] * 2
+    firsts = [int(item) for part in parts for batch in part for item in batch.items[:, 0]]
+    assert len(set(firsts)) == len(firsts)
 
 
 def test_too_few_interactions_say_how_many_and_what_to_do() -> None:
