@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 
 from contracts.errors import BadInput, MillstreamError, StackError
 from millstream import console
-from millstream.commands import demo, doctor, down, evaluate, load, replay, status, topics, train, up
+from millstream.commands import demo, doctor, down, evaluate, load, replay, status, topics, train, tune, up
 
 
 class _Group(TyperGroup):
@@ -55,7 +55,7 @@ def _every_command() -> None:
 _COMMANDS: dict[str, Callable[..., None]] = {
     "up": up.up, "down": down.down, "status": status.status, "demo": demo.demo, "load": load.load,
     "replay": replay.replay, "train": train.train, "evaluate": evaluate.evaluate, "topics": topics.topics,
-    "doctor": doctor.doctor,
+    "doctor": doctor.doctor, "tune": tune.tune,
 }  # fmt: skip
 for _name, _command in _COMMANDS.items():
     app.command(_name)(_command)

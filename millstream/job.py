@@ -1,7 +1,7 @@
 """Training and evaluation as a process of their own: its engines' chatter goes to a log file, its memory goes with it.
 
-The child (`python -m millstream.job train|evaluate DIRECTORY|study JSON`) writes one JSON object a line: progress, then
-the result or the error. The parent shows the progress and raises the error as its own.
+The child (`python -m millstream.job train|evaluate DIRECTORY|study JSON|tune JSON`) writes one JSON object a line:
+progress, then the result or the error. The parent shows the progress and raises the error as its own.
 """
 
 import json
@@ -91,6 +91,11 @@ def _run(name: str, given: Settings, progress: Any) -> dict[str, Any]:
 
         study = study_job(sys.argv[2], given, progress)
         return {"markdown": study.as_markdown(), "metrics": study.as_metrics()}
+
+    if name == "tune":
+        from millstream.studies import tune_job
+
+        return {"markdown": tune_job(sys.argv[2], given, progress).as_markdown()}
 
     from training import run
 

@@ -13,8 +13,9 @@ from services.embedding.registry import picture_encoder, text_encoder
 from training.data.two_files import Encoders
 from training.evaluation.report import Evaluation
 from training.loop import LoopConfig, Progress, Worker
-from training.studies import Protocol, Study, run_study
+from training.studies import Protocol, Study, load, run_study, split
 from training.tower_fit import FitPlan
+from training.trials import Trials
 
 EPOCHS = 20
 """Epochs at most: the validation users say when to stop."""
@@ -25,6 +26,23 @@ LEARNING_RATE = 2e-3
 def study_job(words: str, given: Settings, progress: Progress) -> Evaluation:
     """Runs the study that JSON words describe. Raises BadFile and NotEnoughData."""
     return run_study(study_of(json.loads(words), given), encoders_of(given), plan_of(given), progress)
+
+
+def tune_job(words: str, given: Settings, progress: Progress) -> Trials:
+    """Runs the search that JSON words describe, or goes on with it. Raises BadFile and NotEnoughData."""
+    from training.tuning import Search, search
+
+    asked = json.loads(words)
+    study = study_of(asked | {"seeds": 1}, given)
+    files = load(study, encoders_of(given), lambda what, share: progress(what, share * 0.1))
+    bounds = Search(
+        study.output.name, study.output.parent, asked["trials"], asked["epochs"], at_once=asked["at_once"],
+        seed=given.seed,
+    )  # fmt: skip
+    told: Progress = lambda what, share: progress(what, 0.1 + share * 0.9)  # noqa: E731 - a part of the whole
+    trials = search(split(study, files, given.seed)[0], bounds, progress=told)
+    trials.write(study.output)
+    return trials
 
 
 def study_of(asked: dict[str, Any], given: Settings) -> Study:

@@ -9,7 +9,8 @@
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import count
 
 import numpy as np
 import pandas as pd
@@ -30,6 +31,7 @@ from training.loop import LoopConfig, LoopReport, Progress, Worker, train_towers
 from training.model.checkpoint import Checkpoint
 from training.model.features import ItemFacts
 from training.model.fusion import FusionConfig, FusionTransformer
+from training.run_log import NoRunLog, RunLog, Scalar
 from training.snapshot import Snapshot
 from training.tower_step import TowerStep
 from training.validation import Validation
@@ -54,12 +56,13 @@ class Fitted:
 
 @dataclass(frozen=True)
 class Plan:
-    """How to train: sizes, loop, this worker, and how the towers' step is wrapped for several of them."""
+    """How to train: sizes, loop, this worker, how the step is wrapped for several, where stage 1's curve goes."""
 
     width: int
     loop: LoopConfig
     worker: Worker
     wrap: Wrap
+    log: RunLog = field(default_factory=NoRunLog)
 
 
 def fit(training_set: TrainingSet, join: FeatureJoin, plan: Plan, progress: Progress) -> Fitted:
@@ -89,15 +92,18 @@ def fit(training_set: TrainingSet, join: FeatureJoin, plan: Plan, progress: Prog
     def step() -> torch.nn.Module:
         return plan.wrap(TowerStep(model.to(plan.worker.device), training_set.table))
 
-    validation = Validation(middle, heads_ms)
-    towers = train_towers(
-        step(),
-        older.users,
-        plan.loop,
-        plan.worker,
-        _part(progress, "towers: ", 0.0, 0.6),
-        lambda: calibrated_loss(model, validation),
-    )  # 1
+    validation, epochs = Validation(middle, heads_ms), count()
+
+    def validated() -> float:
+        loss = calibrated_loss(model, validation)
+        plan.log.scalar(Scalar.VALIDATION_LOSS, loss, next(epochs))
+        return loss
+
+    def observe(at: int, loss: float) -> None:
+        plan.log.scalar(Scalar.LOSS, loss, at)
+
+    told = _part(progress, "towers: ", 0.0, 0.6)
+    towers = train_towers(step(), older.users, plan.loop, plan.worker, told, validated, observe)  # 1
 
     calibrate_scale(model.cpu(), validation)
     progress("heads", 0.6)

@@ -9,6 +9,7 @@ import pickle
 import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,7 @@ from training.data.head_rows import FeatureJoin
 from training.loop_config import LoopConfig, Progress, Worker
 from training.model import checkpoint
 from training.progress_file import ProgressFile
+from training.run_log import run_log
 from training.sharding import ShardedStep
 from training.state_store import StateStore
 from training.tower_step import TowerStep
@@ -74,7 +76,10 @@ def work(config: dict[str, Any] | None = None, *, assignment: Assignment) -> Non
             states = _states(assignment, rank, Path(scratch))
             training_set = assignment.training_set or read_training_set(assignment.output)
             progress = assignment.progress or ProgressFile(assignment.output / PROGRESS)
-            fitted = fit(training_set, assignment.join, plan_of(assignment.settings, rank, world, states), progress)
+            log = run_log(assignment.settings.state_dir, assignment.output.name, rank)
+            plan = replace(plan_of(assignment.settings, rank, world, states), log=log)
+            with closing(log):
+                fitted = fit(training_set, assignment.join, plan, progress)
             if rank == 0:
                 _write(assignment.output, fitted, training_set)
     except MillstreamError as error:

@@ -15,11 +15,8 @@ from contracts.errors import BadInput
 class Scalar(StrEnum):
     """What a training of the towers logs."""
 
-    LOSS = "towers/loss"
-    LEARNING_RATE = "towers/learning_rate"
-    GRADIENT_NORM = "towers/gradient_norm"
-    TOKENS_PER_S = "towers/tokens_per_s"
-    VALIDATION_LOSS = "towers/validation_loss"
+    LOSS = "towers/loss"  # over steps
+    VALIDATION_LOSS = "towers/validation_loss"  # over epochs; 0 is before the first
 
 
 class RunLog(Protocol):

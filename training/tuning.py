@@ -17,7 +17,7 @@ from contracts.errors import NotEnoughData
 from training.data.archive_set import TrainingSet
 from training.evaluation.protocol import Split, newest_share_from
 from training.held_out_users import HeldOutUsers
-from training.loop import LoopConfig, Worker, train_towers
+from training.loop import LoopConfig, Progress, Worker, train_towers
 from training.losses import TowerLoss
 from training.model.blocks import BlockKind
 from training.model.fusion import FusionConfig, FusionTransformer
@@ -67,7 +67,13 @@ def space() -> Knobs:
     }
 
 
-def search(split: Split, config: Search, knobs: Knobs | None = None, observers: Sequence[Any] = ()) -> Trials:
+def search(
+    split: Split,
+    config: Search,
+    knobs: Knobs | None = None,
+    observers: Sequence[Any] = (),
+    progress: Progress | None = None,
+) -> Trials:
     """Runs the search, or goes on with it.
 
     Li et al., "A system for massively parallel hyperparameter tuning" (2020), alg. 2: a trial below the best half of
@@ -78,6 +84,7 @@ def search(split: Split, config: Search, knobs: Knobs | None = None, observers: 
         config: Name and bounds.
         knobs: As `space()` gives them when None; a resumed search keeps the draws that it began with.
         observers: Callbacks of Ray Tune.
+        progress: Called as trials end.
 
     Returns:
         All trials, best first.
@@ -88,6 +95,8 @@ def search(split: Split, config: Search, knobs: Knobs | None = None, observers: 
     from ray import tune
     from ray.tune.schedulers import ASHAScheduler
     from ray.tune.search.basic_variant import BasicVariantGenerator
+
+    from training.search_progress import SearchProgress
 
     if not split.validation:
         raise NotEnoughData(
@@ -115,10 +124,11 @@ def search(split: Split, config: Search, knobs: Knobs | None = None, observers: 
                 run_config=tune.RunConfig(
                     name=config.name,
                     storage_path=config.storage.absolute().as_posix(),
-                    callbacks=list(observers),
+                    callbacks=[SearchProgress(), *observers],
                     verbose=0,
                 ),
             )
+        SearchProgress.told, SearchProgress.total = progress, config.trials
         results = tuner.fit()
     return Trials.of(config.name, split.protocol, [Trial.of(result) for result in results])
 

@@ -60,7 +60,9 @@ def test_an_interrupted_search_goes_on_without_repeating_finished_trials(tmp_pat
     search(small_split(), bounds, small_knobs(), [seen])
     done = seen.ids("done")
     assert len(done) == 2
-    found = search(small_split(), bounds)
+    told: list[str] = []
+    found = search(small_split(), bounds, progress=lambda what, share: told.append(what))
+    assert told == ["trial 3 of 3"]
     assert len(found.trials) == 3
     assert all(trial.ndcg is not None and not trial.error for trial in found.trials)
     assert len({json.dumps(trial.knobs) for trial in found.trials}) == 3
