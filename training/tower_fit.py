@@ -1,10 +1,14 @@
 """The towers fitted to one split: settings on its validation users, then everything that may be learned.
 
-1. The towers learn the training part, for as many epochs as the loss on the validation users falls.
+1. The towers learn the training part, for as many epochs as the ranking of the validation users gets better.
 2. Where the validation interactions may be learned too, new towers learn them all for as many epochs.
+
+The towers learn beside the popularity of all times; what ranks is the popularity of lately and a share of the personal
+score, both chosen on the validation users. A softmax learns how sure it was of the past, which ranks the future badly.
 """
 
 import copy
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -20,13 +24,28 @@ from training.evaluation.ranking import BlockScorer, rank_targets
 from training.head_training import encode_users
 from training.loop import LoopConfig, Progress, Worker, train_towers
 from training.model.content import ContentTable
-from training.model.fusion import FusionConfig, FusionTransformer
+from training.model.fusion import MOST_LOG_SCALE, FusionConfig, FusionTransformer
 from training.snapshot import Snapshot
 from training.tower_step import TowerStep
-from training.warm_start import recent_counts, warm_start
+from training.warm_start import recent_counts, refresh_popularity, warm_start
 
 MOST_VALIDATION_USERS = 2000
-HALF_LIFE_DAYS = 30.0
+FOREVER_DAYS = 36_500.0
+HALF_LIVES = (FOREVER_DAYS, 28.0, 7.0, 3.0)
+"""Half-lives (days) of popularity to choose from, before anything is learned."""
+
+SHARES = (1.0, 0.7, 0.5, 0.35, 0.25, 0.18, 0.12)
+"""Shares of the learned scale of the personal part to choose from at the end; `SHARES_AN_EPOCH` after each epoch."""
+
+SHARES_AN_EPOCH = (1.0, 0.5, 0.2)
+
+
+@dataclass(frozen=True)
+class Trust:
+    """What is chosen beside the weights: how soon popularity is forgotten, and the weight of what is personal."""
+
+    half_life_days: float = FOREVER_DAYS
+    share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -64,21 +83,44 @@ def fit_towers(
     Returns:
         The model on the CPU, in evaluation mode.
     """
-    chosen_on = validation[:: max(1, len(validation) // MOST_VALIDATION_USERS)]
+    asked = validation[:: max(1, len(validation) // MOST_VALIDATION_USERS)]
+
+    def judged(model: FusionTransformer, trust: Trust) -> float:
+        scorer = model_scorer(trusting(model, training_set, trust), training_set.table)
+        return float(ndcg(rank_targets(scorer, asked, plan.without_history), 10).mean())
+
+    def chosen(model: FusionTransformer, half_lives: Sequence[float], shares: Sequence[float]) -> tuple[float, Trust]:
+        trusts = [Trust(days, share) for days in half_lives for share in shares]
+        return max(((judged(model, trust), trust) for trust in trusts), key=lambda pair: pair[0])
 
     def loss(model: FusionTransformer) -> float:
-        scorer = model_scorer(copy.deepcopy(model).cpu(), training_set.table)
-        quality = float(ndcg(rank_targets(scorer, chosen_on, plan.without_history), 10).mean())
+        quality, _ = chosen(model, half_lives, SHARES_AN_EPOCH)
         plan.observe(quality)
         return 1.0 - quality
 
     again = plan.newer is not None
-    model, epochs = _fitted(
-        training_set, plan, loss if chosen_on else None, _part(progress, 0.0, 0.5 if again else 1.0)
+    model, half_lives = _untrained(training_set, plan), (FOREVER_DAYS,)
+    if asked:
+        _, first = chosen(model, HALF_LIVES, SHARES_AN_EPOCH)
+        half_lives = (first.half_life_days,)
+    epochs = _train(
+        model, training_set, plan, loss if asked else None, _part(progress, 0.0, 0.5 if again else 1.0)
     )  # 1
-    if plan.newer is not None:
-        same = replace(plan, loop=replace(plan.loop, epochs=max(1, epochs)))
-        model, _ = _fitted(plan.newer, same, None, _part(progress, 0.5, 1.0))  # 2
+    _, trust = chosen(model, half_lives, SHARES) if asked else (0.0, Trust())
+    if plan.newer is None:
+        return trusting(model, training_set, trust)
+    same = replace(plan, loop=replace(plan.loop, epochs=max(1, epochs)))
+    model = _untrained(plan.newer, plan)
+    _train(model, plan.newer, same, None, _part(progress, 0.5, 1.0))  # 2
+    return trusting(model, plan.newer, trust)
+
+
+def trusting(model: FusionTransformer, learned: TrainingSet, trust: Trust) -> FusionTransformer:
+    """A copy on the CPU whose popularity is that of lately, and whose personal part is trusted by so much."""
+    model = copy.deepcopy(model).cpu().eval()
+    refresh_popularity(model, _counts(learned, FOREVER_DAYS), _counts(learned, trust.half_life_days))
+    with torch.no_grad():
+        model.log_scale.copy_(model.log_scale.clamp(max=MOST_LOG_SCALE) + math.log(trust.share))
     return model
 
 
@@ -98,22 +140,29 @@ def model_scorer(model: FusionTransformer, table: ContentTable) -> BlockScorer:
     return scores
 
 
-def _fitted(
-    training_set: TrainingSet,
+def _untrained(learned: TrainingSet, plan: FitPlan) -> FusionTransformer:
+    torch.manual_seed(plan.worker.seed)
+    model = FusionTransformer(FusionConfig(learned.table.shape, plan.width))
+    warm_start(model, learned.users, _counts(learned, FOREVER_DAYS), plan.worker.seed)
+    return model
+
+
+def _train(
+    model: FusionTransformer,
+    learned: TrainingSet,
     plan: FitPlan,
     loss: Callable[[FusionTransformer], float] | None,
     progress: Progress,
-) -> tuple[FusionTransformer, int]:
-    torch.manual_seed(plan.worker.seed)
-    model = FusionTransformer(FusionConfig(training_set.table.shape, plan.width))
-    counts = recent_counts(
-        training_set.users, len(training_set.table.vocabulary), training_set.data_to_ms, HALF_LIFE_DAYS
-    )
-    warm_start(model, training_set.users, counts, plan.worker.seed)
-    step = TowerStep(model.to(plan.worker.device), training_set.table)
+) -> int:
+    step = TowerStep(model.to(plan.worker.device), learned.table)
     validate = None if loss is None else lambda: loss(model)
-    report = train_towers(step, training_set.users, plan.loop, plan.worker, progress, validate)
-    return model.cpu().eval(), report.kept
+    report = train_towers(step, learned.users, plan.loop, plan.worker, progress, validate)
+    model.cpu().eval()
+    return report.kept
+
+
+def _counts(learned: TrainingSet, half_life_days: float) -> NDArray[np.float64]:
+    return recent_counts(learned.users, len(learned.table.vocabulary), learned.data_to_ms, half_life_days)
 
 
 def _part(progress: Progress, start: float, end: float) -> Progress:

@@ -16,6 +16,7 @@ from training.model.heads import RankingHeads
 from training.model.item_tower import ItemTower
 from training.model.user_tower import UserTower
 
+MOST_LOG_SCALE = 4.0
 FIRST_LOG_SCALE = 2.7
 """Where the log of the inverse temperature starts: at a low one unit vectors hardly tell items apart."""
 
@@ -30,7 +31,7 @@ class FusionConfig:
     attention_heads: int = 4
     dropout: float = 0.5
     block: BlockKind = BlockKind.PRE_NORM
-    modality_dropout: float = 0.3
+    modality_dropout: float = 0.1
     fusion: FusionKind = FusionKind.ATTENTION
 
 
@@ -61,7 +62,7 @@ class FusionTransformer(nn.Module):
 
     def scale(self) -> Tensor:
         """The inverse temperature of the softmax, at most e^4; scalar."""
-        return self.log_scale.clamp(max=4.0).exp()
+        return self.log_scale.clamp(max=MOST_LOG_SCALE).exp()
 
     def item_bias(self, ids: Tensor) -> Tensor:
         """Learned popularity of id rows: (N,) int64 -> (N,)."""
