@@ -17,7 +17,7 @@ from training.studies import Protocol, Study, load, run_study, split
 from training.tower_fit import FitPlan
 from training.trials import Trials
 
-EPOCHS = 20
+EPOCHS = 12
 """Epochs at most: the validation users say when to stop."""
 
 LEARNING_RATE = 2e-3

@@ -1,8 +1,8 @@
 """The batch training of one version, as the stages that it is made of; it runs alike alone and as one of many workers.
 
 1. The towers learn the oldest 80 % of the interactions, for as many epochs as the loss on the next 10 % falls.
-2. The heads learn those next 10 % of two thirds of the users, which the towers have not seen; how far their correction
-   is trusted is chosen on the other third.
+2. The heads learn those next 10 % of two thirds of the users, which the towers have not seen; the share of co-visits
+   and how far the heads' correction is trusted are chosen on the other third.
 3. The towers learn them too: one epoch at a quarter of the rate, and popularity moves on.
 4. The model is evaluated on the newest 10 %, which nothing has seen.
 5. As 3, with everything: the weights that are published.
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from contracts.clock import from_ms
 from contracts.features import ITEM_FEATURES, USER_FEATURES, ItemFeatures, UserFeatures
-from training.calibration import calibrate_heads, calibrate_scale, calibrated_loss
+from training.calibration import calibrate_heads, calibrate_neighbours, calibrate_scale, calibrated_loss
 from training.data.archive_set import TrainingSet
 from training.data.head_rows import FeatureJoin, Moment, candidates_of, feature_rows, head_rows, history_of, moments
 from training.data.sequences import UserSequence
@@ -200,14 +200,19 @@ def _fit_heads(
     since_ms, until_ms = slice_ms
     snapshot = Snapshot.of(model, training_set.table)
     judges = {user.user_id for user in training_set.users[::3]}
-    learned = [each for each in moments(training_set, since_ms, until_ms, rng) if each.user.user_id not in judges]
-    train_heads(model, snapshot.vectors, snapshot.ids, head_rows(training_set, learned, join), int(rng.integers(2**31)))
     users = [
         user for user in split_users(training_set.before(until_ms), since_ms, least=0) if user.history.user_id in judges
     ]
-    if users:
-        asked = asked_at(training_set, users, since_ms, join)
-        calibrate_heads(model.heads, lambda: mean_ndcg(rankers(snapshot, asked)["model"], users))
+    asked = asked_at(training_set, users, since_ms, join) if users else None
+
+    def judged() -> float:
+        return mean_ndcg(rankers(snapshot, asked)["model"], users) if asked else 0.0
+
+    calibrate_neighbours(model, judged)  # the heads still correct nothing
+    learned = [each for each in moments(training_set, since_ms, until_ms, rng) if each.user.user_id not in judges]
+    train_heads(model, snapshot.vectors, snapshot.ids, head_rows(training_set, learned, join), int(rng.integers(2**31)))
+    if asked:
+        calibrate_heads(model.heads, judged)
 
 
 def _part(progress: Progress, prefix: str, start: float, end: float) -> Progress:

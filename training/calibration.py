@@ -11,6 +11,7 @@ import torch
 
 from training.model.fusion import FusionTransformer
 from training.model.heads import RankingHeads
+from training.model.mixture import SHARES
 from training.validation import Validation
 
 SCALES = (0.05, 0.1, 0.15, 0.25, 0.35, 0.5, 0.7, 1.0, 1.4)
@@ -49,6 +50,22 @@ def calibrate_heads(heads: RankingHeads, ndcg: Callable[[], float]) -> float:
         figures[strength] = ndcg()
     best = max(STRENGTHS, key=lambda strength: figures[strength])
     weaken(heads, learned, best)
+    return best
+
+
+def calibrate_neighbours(model: FusionTransformer, ndcg: Callable[[], float]) -> float:
+    """Keeps the share of the co-visits (`training/model/mixture.py`) that ranks best, and gives it.
+
+    Args:
+        model: Its `neighbour_share` is changed in place.
+        ndcg: Ranks users whose later interactions are not learned, with the share as it is at the call.
+    """
+    figures: dict[float, float] = {}
+    for share in SHARES:
+        model.neighbour_share.fill_(share)
+        figures[share] = ndcg()
+    best = max(SHARES, key=lambda share: figures[share])
+    model.neighbour_share.fill_(best)
     return best
 
 

@@ -13,10 +13,11 @@ from torch import Tensor
 from contracts.features import UserFeatures
 from contracts.ports import Vectors
 from training.model.content import ContentTable
-from training.model.features import Candidates, cross_block, item_block, user_block
+from training.model.features import Candidates, co_visits_of, cross_block, item_block, user_block
 from training.model.fusion import FusionTransformer
 from training.model.head_weights import HeadWeights
 from training.model.history import History
+from training.model.mixture import mixed_logits
 
 _ITEMS_A_STEP = 4096
 
@@ -58,6 +59,7 @@ class CatalogueRanker:
         self._items = snapshot.vectors.numpy()
         self._bias = snapshot.bias.numpy()
         self._scale = float(snapshot.model.scale().detach())
+        self._share = float(snapshot.model.neighbour_share)
         self._heads = HeadWeights.of(snapshot.model.heads)
         self._block = item_block(candidates, at_ms)
 
@@ -77,4 +79,5 @@ class CatalogueRanker:
             ],
             axis=1,
         )
-        return self._heads.scores(user, self._items, self.match(user), features)
+        match = mixed_logits(self.match(user), co_visits_of(features), self._share)
+        return self._heads.scores(user, self._items, match, features)

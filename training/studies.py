@@ -30,12 +30,17 @@ from training.evaluation.slices import slice_flags
 from training.loop import Progress
 from training.model import checkpoint
 from training.model.fusion import FusionTransformer
-from training.tower_fit import FitPlan, fit_towers, model_scorer
+from training.tower_fit import FitPlan, Fitted, fit_towers
 
 SMALL_USERS = 200
 """Leave-one-out with fewer test users is done in folds: one split of so few says little."""
 
 FOLDS = 5
+
+TOWERS = "towers"
+"""The model without the neighbours that its ranking is mixed with."""
+
+OWN = frozenset((MODEL, TOWERS))
 
 
 class Protocol(StrEnum):
@@ -97,12 +102,12 @@ def run_study(study: Study, encoders: Encoders, plan: FitPlan, progress: Progres
     fitted = fit(study, splits, plan, _part(progress, 0.1, 0.7))  # 3
     tests, chosen = rank(splits, fitted.models, files.log.timed, _part(progress, 0.7, 0.95))  # 4
     remarks = (*files.remarks, *remarks_on(splits[0]), *chosen, fitted.remark)
-    described = Described(splits[0].protocol, splits[0].without_history, remarks=remarks, curve=fitted.curve)
+    described = Described(splits[0].protocol, splits[0].without_history, OWN, remarks, fitted.curve)
     progress("comparing", 0.95)
     evaluation = compare(tests, described, plan.worker.seed)  # 5
     progress("writing", 0.98)
     evaluation.write(study.output)  # 6
-    save_model(study.output / "model", fitted.models[0][0], splits[0].newer)
+    save_model(study.output / "model", fitted.models[0][0].model, splits[0].newer)
     return evaluation
 
 
@@ -133,7 +138,7 @@ def split(study: Study, files: Files, seed: int) -> list[Split]:
 class FittedStudy:
     """Models by split and seed, the validation curve of the first, and how long a training took."""
 
-    models: list[list[FusionTransformer]]
+    models: list[list[Fitted]]
     curve: dict[str, tuple[float, ...]]
     remark: str
 
@@ -141,7 +146,7 @@ class FittedStudy:
 def fit(study: Study, splits: Sequence[Split], plan: FitPlan, progress: Progress) -> FittedStudy:
     """One training a split and seed."""
     curve: list[float] = []
-    models: list[list[FusionTransformer]] = []
+    models: list[list[Fitted]] = []
     started, done, total = time.monotonic(), 0, len(splits) * len(study.seeds)
     for part in splits:
         models.append([])
@@ -157,13 +162,17 @@ def fit(study: Study, splits: Sequence[Split], plan: FitPlan, progress: Progress
             models[-1].append(fit_towers(part.training, part.validation, own, told))
             done += 1
     seconds = (time.monotonic() - started) / total
-    parameters = sum(tensor.numel() for tensor in models[0][0].parameters())
-    remark = f"model: {parameters:,} parameters, {seconds:.0f} s a training, {len(study.seeds)} seeds"
+    mixing = models[0][0].neighbours.mixing
+    parameters = sum(tensor.numel() for tensor in models[0][0].model.parameters())
+    remark = (
+        f"model: {parameters:,} parameters, {seconds:.0f} s a training, {len(study.seeds)} seeds; "
+        f"{mixing.share:.0%} of the probability by co-visits (history decay {mixing.counted.decay})"
+    )
     return FittedStudy(models, {"validation NDCG@10": tuple(curve)}, remark)
 
 
 def rank(
-    splits: Sequence[Split], models: Sequence[Sequence[FusionTransformer]], timed: bool, progress: Progress
+    splits: Sequence[Split], models: Sequence[Sequence[Fitted]], timed: bool, progress: Progress
 ) -> tuple[list[Tested], list[str]]:
     """Rankings of every split by the model and all baselines, and the settings that baselines were given."""
     tests: list[Tested] = []
@@ -173,7 +182,10 @@ def rank(
         others = baselines(part, timed, _part(told, 0.0, 0.5))
         chosen = chosen or [f"{other.name}: {other.chosen}" for other in others if other.chosen]
         table = part.newer.table
-        scorers: dict[str, list[BlockScorer]] = {MODEL: [model_scorer(model, table) for model in fitted]}
+        scorers: dict[str, list[BlockScorer]] = {
+            MODEL: [each.scorer(table) for each in fitted],
+            TOWERS: [each.towers(table) for each in fitted],
+        }
         scorers |= {other.name: [block_scorer(other)] for other in others}
         told("ranking", 0.5)
         counts = item_counts(part.newer.users, len(table.vocabulary))
@@ -209,7 +221,7 @@ def _ranked(
     scorers: dict[str, list[BlockScorer]], users: Sequence[TestUser], without_history: bool
 ) -> dict[str, list[Ranking]]:
     return {
-        name: [rank_targets(scorer, users, without_history, logits=name == MODEL) for scorer in each]
+        name: [rank_targets(scorer, users, without_history, logits=name in OWN) for scorer in each]
         for name, each in scorers.items()
     }
 

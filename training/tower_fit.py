@@ -5,6 +5,7 @@
 
 The towers learn beside the popularity of all times; what ranks is the popularity of lately and a share of the personal
 score, both chosen on the validation users. A softmax learns how sure it was of the past, which ranks the future badly.
+The counts of what follows what (`training/neighbours.py`) are mixed in at the end, by a share chosen likewise.
 """
 
 import copy
@@ -25,6 +26,7 @@ from training.head_training import encode_users
 from training.loop import LoopConfig, Progress, Worker, train_towers
 from training.model.content import ContentTable
 from training.model.fusion import MOST_LOG_SCALE, FusionConfig, FusionTransformer
+from training.neighbours import Mixing, Neighbours, chosen_mixing
 from training.snapshot import Snapshot
 from training.tower_step import TowerStep
 from training.warm_start import recent_counts, refresh_popularity, warm_start
@@ -69,9 +71,23 @@ class FitPlan:
     observe: Callable[[float], None] = lambda ndcg_at_10: None
 
 
-def fit_towers(
-    training_set: TrainingSet, validation: Sequence[TestUser], plan: FitPlan, progress: Progress
-) -> FusionTransformer:
+@dataclass(frozen=True)
+class Fitted:
+    """A model on the CPU, in evaluation mode, and the neighbours that its probabilities are mixed with."""
+
+    model: FusionTransformer
+    neighbours: Neighbours
+
+    def towers(self, table: ContentTable) -> BlockScorer:
+        """Logits (B, N) by the model alone."""
+        return model_scorer(self.model, table)
+
+    def scorer(self, table: ContentTable) -> BlockScorer:
+        """Logs of the mixed probabilities (B, N): what ranks."""
+        return self.neighbours.mixed(self.towers(table))
+
+
+def fit_towers(training_set: TrainingSet, validation: Sequence[TestUser], plan: FitPlan, progress: Progress) -> Fitted:
     """Fits the towers.
 
     Args:
@@ -81,7 +97,7 @@ def fit_towers(
         progress: Called as the training goes on.
 
     Returns:
-        The model on the CPU, in evaluation mode.
+        What ranks.
     """
     asked = validation[:: max(1, len(validation) // MOST_VALIDATION_USERS)]
 
@@ -107,12 +123,17 @@ def fit_towers(
         model, training_set, plan, loss if asked else None, _part(progress, 0.0, 0.5 if again else 1.0)
     )  # 1
     _, trust = chosen(model, half_lives, SHARES) if asked else (0.0, Trust())
+    ranking = trusting(model, training_set, trust)
+    mixing = Mixing()
+    if asked:
+        towers, asked_ms = model_scorer(ranking, training_set.table), max(user.at_ms for user in asked)
+        mixing = chosen_mixing(training_set, asked_ms, towers, asked, plan.without_history)
     if plan.newer is None:
-        return trusting(model, training_set, trust)
+        return Fitted(ranking, Neighbours.of(training_set, training_set.data_to_ms, mixing))
     same = replace(plan, loop=replace(plan.loop, epochs=max(1, epochs)))
     model = _untrained(plan.newer, plan)
     _train(model, plan.newer, same, None, _part(progress, 0.5, 1.0))  # 2
-    return trusting(model, plan.newer, trust)
+    return Fitted(trusting(model, plan.newer, trust), Neighbours.of(plan.newer, plan.newer.data_to_ms, mixing))
 
 
 def trusting(model: FusionTransformer, learned: TrainingSet, trust: Trust) -> FusionTransformer:

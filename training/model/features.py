@@ -43,6 +43,9 @@ HEAD_FEATURES: tuple[str, ...] = USER_BLOCK + ITEM_BLOCK + CROSS_BLOCK
 """Names of the F features, in the order of the vector; written into each version's manifest."""
 
 
+_CO_VISITS = HEAD_FEATURES.index("co_visits")
+
+
 @dataclass(frozen=True)
 class ItemFacts:
     """What the heads read of the catalogue: category, brand and price."""
@@ -79,6 +82,12 @@ def head_features(
         ],
         axis=1,
     )
+
+
+def co_visits_of(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The co-visits with the history that a block of features (C, F) holds, as counts and not as logs: (C,)."""
+    near: NDArray[np.float32] = np.expm1(features[:, _CO_VISITS])
+    return near
 
 
 def user_block(user: UserFeatures | None, now_ms: int) -> NDArray[np.float32]:

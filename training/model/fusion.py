@@ -1,7 +1,8 @@
 """The fusion transformer: item tower and user tower in one space, retrieval by inner product, heads for ranking.
 
 The retrieval logit is `exp(log_scale) * <user, item> + bias[item]`; the bias is a learned popularity that only ranking
-adds, since a vector index knows inner products alone. N items, B users, T interactions, D width.
+adds, since a vector index knows inner products alone. Ranking mixes the softmax of these logits with the counts of what
+follows what (`mixture.py`), by the share `neighbour_share`. N items, B users, T interactions, D width.
 """
 
 from dataclasses import dataclass
@@ -49,6 +50,8 @@ class FusionTransformer(nn.Module):
         self.bias = nn.Embedding(config.content.id_rows + 1, 1, padding_idx=0)
         nn.init.zeros_(self.bias.weight)
         self.log_scale = nn.Parameter(torch.tensor(FIRST_LOG_SCALE))
+        self.neighbour_share: Tensor
+        self.register_buffer("neighbour_share", torch.zeros(()))
 
     def items(self, tokens: ItemTokens) -> Tensor:
         """Unit item vectors (N, D)."""

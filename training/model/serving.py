@@ -19,9 +19,10 @@ from contracts.versions import PublishedVersion
 from contracts.wire import decode
 from training.model import checkpoint
 from training.model.content import ContentTable, ItemContent
-from training.model.features import Candidates, ItemFacts, head_features
+from training.model.features import Candidates, ItemFacts, co_visits_of, head_features
 from training.model.head_weights import HeadWeights
 from training.model.history import EMPTY_HISTORY, History
+from training.model.mixture import log_sum_exp, mixed_logits
 from training.model.vocabulary import Vocabulary, gap_buckets, kind_row
 
 __all__ = ["EMPTY_HISTORY", "History", "ItemContent", "ServingModel"]
@@ -50,6 +51,7 @@ class ServingModel:
         self._heads = HeadWeights.of(loaded.model.heads)
         self._scale = float(loaded.model.scale().detach())
         self._bias = self._biases()
+        self._share = float(loaded.model.neighbour_share)
         self._lock = threading.Lock()
         self._remembered: dict[tuple[History, int], Vectors] = {}
 
@@ -111,7 +113,8 @@ class ServingModel:
         facts = [self._facts[index] if index >= 0 else ItemFacts() for index in indices.tolist()]
         rows = [item_features(item_id) for item_id in candidates]
         features = head_features(history, user, Candidates(candidates, facts, rows), now_ms)  # (C, F)
-        return self._heads.scores(vector, items, self._scale * (items @ vector) + bias, features)
+        match = self._mixed(vector, self._scale * (items @ vector) + bias, features)  # (C,)
+        return self._heads.scores(vector, items, match, features)
 
     def similar(self, item_id: ItemId, candidates: Sequence[ItemId]) -> NDArray[np.float32]:
         """Cosine of the item's vector with each candidate's, (C,); 0 where either has none."""
@@ -144,6 +147,13 @@ class ServingModel:
     def item_vectors(self) -> Mapping[ItemId, Vectors]:
         """All item vectors of this version, each (D,)."""
         return dict(zip(self._vocabulary.ids, self._matrix, strict=True))
+
+    def _mixed(self, vector: Vectors, match: NDArray[np.float32], features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Retrieval logits (C,) mixed with the candidates' co-visits, of which the candidates hold nearly all."""
+        near = co_visits_of(features)  # (C,)
+        if self._share == 0.0 or not near.any():
+            return match
+        return mixed_logits(match, near, self._share, log_sum_exp(self._scale * (self._matrix @ vector) + self._bias))
 
     def _encoded(self, history: History, now_ms: int) -> Vectors:
         known = [

@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from scipy import sparse
 
+from training.co_visits import recency_weights
 from training.data.sequences import UserSequence
-from training.evaluation.baselines.co_visits import recency_weights
 from training.evaluation.baselines.ranker import Scores
 
 ITERATIONS = 15

@@ -6,9 +6,10 @@ from typing import TypeVar
 
 import numpy as np
 
+from training.co_visits import CoVisitSettings
 from training.data.archive_set import TrainingSet
 from training.evaluation.baselines.als import Als, AlsSettings
-from training.evaluation.baselines.co_visits import CoVisits, CoVisitSettings, PopularCoVisits
+from training.evaluation.baselines.co_visits import CoVisits, PopularCoVisits
 from training.evaluation.baselines.popularity import Popularity
 from training.evaluation.baselines.ranker import Baseline, block_scorer
 from training.evaluation.metrics import ndcg
