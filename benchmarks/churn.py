@@ -19,16 +19,16 @@ from numpy.typing import NDArray
 from benchmarks.machine import RESULTS, machine, save
 from benchmarks.retail import FILE, load
 from contracts.clock import from_ms
+from contracts.settings import settings
+from millstream.studies import plan_of
 from training.churn_training import train_churn
 from training.data.archive_set import TrainingSet
 from training.data.churn_rows import HORIZON, ChurnRows, churn_rows, training_cuts
 from training.evaluation.intervals import bootstrap_interval
 from training.evaluation.metrics import calibration_error
-from training.fitted_towers import fit_towers
-from training.loop import LoopConfig, Worker
-from training.model.fusion import FusionConfig
 from training.probabilities import auc, log_losses
 from training.snapshot import Snapshot
+from training.tower_fit import fit_everything
 
 HORIZON_MS = round(HORIZON.total_seconds() * 1000)
 ROUNDS = 1000
@@ -92,8 +92,7 @@ def judged(probabilities: Floats, gone: NDArray[np.bool_], reference: Floats, se
 
 def towers_before(whole: TrainingSet, cut_ms: int, seed: int) -> Snapshot:
     """Towers on what precedes a cut, with the vectors of all items."""
-    config = FusionConfig(whole.table.shape)
-    fitted = fit_towers(whole.before(cut_ms), config, LoopConfig(4), Worker(seed=seed), lambda what, share: None)
+    fitted = fit_everything(whole.before(cut_ms), plan_of(settings(), seed), lambda what, share: None)
     return Snapshot.of(fitted.model, whole.table)
 
 

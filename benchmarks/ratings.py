@@ -21,17 +21,17 @@ from contracts.catalogue import Item
 from contracts.clock import from_ms
 from contracts.events import EventKind
 from contracts.ids import ExampleId, ItemId, UserId
+from contracts.settings import settings
+from millstream.studies import plan_of
 from training.data.archive_set import TrainingSet, training_set
 from training.data.rating_rows import AskedRating, RatedUser, RatingAverages, learned_ratings, rating_rows
 from training.data.sequences import ExampleRow
 from training.evaluation.intervals import bootstrap_interval
 from training.evaluation.metrics import rmse
-from training.fitted_towers import fit_towers
-from training.loop import LoopConfig, Worker
 from training.model.content import ItemContent
-from training.model.fusion import FusionConfig
 from training.rating_training import train_rating
 from training.snapshot import Snapshot
+from training.tower_fit import fit_everything
 
 TEST_SHARE = 0.2
 MOST_TEST = 20_000
@@ -150,8 +150,7 @@ def measure(made: TrainingSet, users: list[RatedUser], split: Callable[..., Any]
     }
     history = TrainingSet(made.table, tuple(user.sequence for user in known), (), sum(len(u.values) for u in known))
     for seed in seeds:
-        config = FusionConfig(made.table.shape)
-        fitted = fit_towers(history, config, LoopConfig(4), Worker(seed=seed), lambda what, share: None)
+        fitted = fit_everything(history, plan_of(settings(), seed), lambda what, share: None)
         towers = Snapshot.of(fitted.model, made.table)
         model = train_rating(towers.model, (towers.vectors, towers.ids), rows, averages, seed)
         given["rating head"].append(model.expected(tested))

@@ -67,12 +67,12 @@ def cut_of(text: str) -> datetime:
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
-def plan_of(given: Settings) -> FitPlan:
-    """How every study is fitted, whatever its data."""
+def plan_of(given: Settings, seed: int | None = None) -> FitPlan:
+    """How every study is fitted, whatever its data; the settings' seed unless another is given."""
     return FitPlan(
         given.model_width,
         LoopConfig(EPOCHS, learning_rate=LEARNING_RATE),
-        Worker(torch.device(given.train_device), seed=given.seed),
+        Worker(torch.device(given.train_device), seed=given.seed if seed is None else seed),
     )
 
 

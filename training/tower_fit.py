@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from training.data.archive_set import TrainingSet
 from training.data.head_rows import Moment
 from training.evaluation.metrics import ndcg
-from training.evaluation.protocol import TestUser
+from training.evaluation.protocol import TestUser, time_split
 from training.evaluation.ranking import BlockScorer, rank_targets
 from training.head_training import encode_users
 from training.loop import LoopConfig, Progress, Worker, train_towers
@@ -134,6 +134,16 @@ def fit_towers(training_set: TrainingSet, validation: Sequence[TestUser], plan: 
     model = _untrained(plan.newer, plan)
     _train(model, plan.newer, same, None, _part(progress, 0.5, 1.0))  # 2
     return Fitted(trusting(model, plan.newer, trust), Neighbours.of(plan.newer, plan.newer.data_to_ms, mixing))
+
+
+def fit_everything(log: TrainingSet, plan: FitPlan, progress: Progress) -> Fitted:
+    """Fits the towers to all of a log: settings are chosen on its newest tenth, which is learned in step 2.
+
+    Raises:
+        NotEnoughData: too few users with anything new in that tenth.
+    """
+    part = time_split(log)
+    return fit_towers(part.newer, part.test, replace(plan, newer=log), progress)
 
 
 def trusting(model: FusionTransformer, learned: TrainingSet, trust: Trust) -> FusionTransformer:
