@@ -8,7 +8,7 @@
 5. As 3, with everything: the weights that are published.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 
@@ -22,7 +22,7 @@ from contracts.features import ITEM_FEATURES, USER_FEATURES, ItemFeatures, UserF
 from training.calibration import calibrate_heads, calibrate_neighbours, calibrate_scale, calibrated_loss
 from training.data.archive_set import TrainingSet
 from training.data.head_rows import FeatureJoin, Moment, candidates_of, feature_rows, head_rows, history_of, moments
-from training.data.sequences import UserSequence
+from training.data.sequences import UserSequence, item_shares
 from training.evaluation.archive import compare, mean_ndcg, split_users
 from training.evaluation.protocol import TestUser
 from training.evaluation.report import Evaluation
@@ -89,8 +89,9 @@ def fit(training_set: TrainingSet, join: FeatureJoin, plan: Plan, progress: Prog
     counts = [recent_counts(part.users, items, at_ms, half_life_days) for part, at_ms in cuts]
     warm_start(model, older.users, counts[0], plan.worker.seed)
 
-    def step() -> torch.nn.Module:
-        return plan.wrap(TowerStep(model.to(plan.worker.device), training_set.table))
+    def step(users: Sequence[UserSequence]) -> torch.nn.Module:
+        shares = torch.from_numpy(item_shares(users, items))
+        return plan.wrap(TowerStep(model.to(plan.worker.device), training_set.table, shares=shares))
 
     validation, epochs = Validation(middle, heads_ms), count()
 
@@ -103,7 +104,7 @@ def fit(training_set: TrainingSet, join: FeatureJoin, plan: Plan, progress: Prog
         plan.log.scalar(Scalar.LOSS, loss, at)
 
     told = _part(progress, "towers: ", 0.0, 0.6)
-    towers = train_towers(step(), older.users, plan.loop, plan.worker, told, validated, observe)  # 1
+    towers = train_towers(step(older.users), older.users, plan.loop, plan.worker, told, validated, observe)  # 1
 
     calibrate_scale(model.cpu(), validation)
     progress("heads", 0.6)
@@ -116,7 +117,9 @@ def fit(training_set: TrainingSet, join: FeatureJoin, plan: Plan, progress: Prog
         seconds_limit=plan.loop.seconds_limit * LATER_RATE,
     )
     refresh_popularity(model, counts[0], counts[1])
-    train_towers(step(), middle.users, short, plan.worker, _part(progress, "newer interactions: ", 0.7, 0.8))  # 3
+    train_towers(
+        step(middle.users), middle.users, short, plan.worker, _part(progress, "newer interactions: ", 0.7, 0.8)
+    )  # 3
 
     progress("evaluation", 0.8)
     scorers = rankers(
@@ -125,7 +128,13 @@ def fit(training_set: TrainingSet, join: FeatureJoin, plan: Plan, progress: Prog
     evaluation = compare(training_set, evaluate_ms, test_users, scorers, plan.worker.seed, towers.losses)  # 4
 
     refresh_popularity(model, counts[1], counts[2])
-    train_towers(step(), training_set.users, short, plan.worker, _part(progress, "all interactions: ", 0.85, 1.0))  # 5
+    train_towers(
+        step(training_set.users),
+        training_set.users,
+        short,
+        plan.worker,
+        _part(progress, "all interactions: ", 0.85, 1.0),
+    )  # 5
     model.cpu().eval()
     return Fitted(model, evaluation, towers)
 

@@ -11,7 +11,7 @@ The counts of what follows what (`training/neighbours.py`) are mixed in at the e
 import copy
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from training.data.archive_set import TrainingSet
 from training.data.head_rows import Moment
+from training.data.sequences import item_shares
 from training.evaluation.metrics import ndcg
 from training.evaluation.protocol import TestUser, time_split
 from training.evaluation.ranking import BlockScorer, rank_targets
@@ -28,7 +29,7 @@ from training.model.content import ContentTable
 from training.model.fusion import MOST_LOG_SCALE, FusionConfig, FusionTransformer
 from training.neighbours import Mixing, Neighbours, chosen_mixing
 from training.snapshot import Snapshot
-from training.tower_step import TowerStep
+from training.tower_step import LossConfig, TowerStep
 from training.warm_start import recent_counts, refresh_popularity, warm_start
 
 MOST_VALIDATION_USERS = 2000
@@ -41,13 +42,23 @@ SHARES = (1.0, 0.7, 0.5, 0.35, 0.25, 0.18, 0.12)
 
 SHARES_AN_EPOCH = (1.0, 0.5, 0.2)
 
+NEWCOMERS = (0.0, 0.25, 0.5, 0.75)
+"""Quantiles of known items' popularity to choose from for items that nobody has touched."""
+
 
 @dataclass(frozen=True)
 class Trust:
-    """What is chosen beside the weights: how soon popularity is forgotten, and the weight of what is personal."""
+    """What is chosen beside the weights.
+
+    Attributes:
+        half_life_days: How soon popularity is forgotten.
+        share: Of the learned scale of what is personal.
+        newcomers: How popular items are taken to be that nobody has touched: a quantile of the known ones.
+    """
 
     half_life_days: float = FOREVER_DAYS
     share: float = 1.0
+    newcomers: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -57,6 +68,7 @@ class FitPlan:
     Attributes:
         width: D.
         loop: Epochs (at most) and rates.
+        loss: The towers' loss.
         worker: Its seed, and where it computes.
         without_history: As `Split`.
         newer: What is learned in step 2; None for no step 2.
@@ -66,6 +78,7 @@ class FitPlan:
     width: int
     loop: LoopConfig
     worker: Worker
+    loss: LossConfig = field(default_factory=LossConfig)
     without_history: bool = True
     newer: TrainingSet | None = None
     observe: Callable[[float], None] = lambda ndcg_at_10: None
@@ -105,24 +118,24 @@ def fit_towers(training_set: TrainingSet, validation: Sequence[TestUser], plan: 
         scorer = model_scorer(trusting(model, training_set, trust), training_set.table)
         return float(ndcg(rank_targets(scorer, asked, plan.without_history), 10).mean())
 
-    def chosen(model: FusionTransformer, half_lives: Sequence[float], shares: Sequence[float]) -> tuple[float, Trust]:
-        trusts = [Trust(days, share) for days in half_lives for share in shares]
+    def chosen(model: FusionTransformer, trusts: Sequence[Trust]) -> tuple[float, Trust]:
         return max(((judged(model, trust), trust) for trust in trusts), key=lambda pair: pair[0])
 
     def loss(model: FusionTransformer) -> float:
-        quality, _ = chosen(model, half_lives, SHARES_AN_EPOCH)
+        quality, _ = chosen(model, [replace(trust, share=share) for share in SHARES_AN_EPOCH])
         plan.observe(quality)
         return 1.0 - quality
 
     again = plan.newer is not None
-    model, half_lives = _untrained(training_set, plan), (FOREVER_DAYS,)
+    model, trust = _untrained(training_set, plan), Trust()
     if asked:
-        _, first = chosen(model, HALF_LIVES, SHARES_AN_EPOCH)
-        half_lives = (first.half_life_days,)
+        _, trust = chosen(model, [Trust(days, share) for days in HALF_LIVES for share in SHARES_AN_EPOCH])
     epochs = _train(
         model, training_set, plan, loss if asked else None, _part(progress, 0.0, 0.5 if again else 1.0)
     )  # 1
-    _, trust = chosen(model, half_lives, SHARES) if asked else (0.0, Trust())
+    if asked:
+        _, trust = chosen(model, [replace(trust, share=share) for share in SHARES])
+        _, trust = chosen(model, [replace(trust, newcomers=quantile) for quantile in NEWCOMERS])
     ranking = trusting(model, training_set, trust)
     mixing = Mixing()
     if asked:
@@ -150,7 +163,10 @@ def trusting(model: FusionTransformer, learned: TrainingSet, trust: Trust) -> Fu
     """A copy on the CPU whose popularity is that of lately, and whose personal part is trusted by so much."""
     model = copy.deepcopy(model).cpu().eval()
     refresh_popularity(model, _counts(learned, FOREVER_DAYS), _counts(learned, trust.half_life_days))
+    known = torch.from_numpy(item_shares(learned.users, len(learned.table.vocabulary)) > 0)  # (N,)
+    ids = learned.table.tokens().ids  # (N,)
     with torch.no_grad():
+        model.bias.weight[ids[~known], 0] = torch.quantile(model.item_bias(ids)[known], trust.newcomers)
         model.log_scale.copy_(model.log_scale.clamp(max=MOST_LOG_SCALE) + math.log(trust.share))
     return model
 
@@ -185,7 +201,8 @@ def _train(
     loss: Callable[[FusionTransformer], float] | None,
     progress: Progress,
 ) -> int:
-    step = TowerStep(model.to(plan.worker.device), learned.table)
+    shares = torch.from_numpy(item_shares(learned.users, len(learned.table.vocabulary)))
+    step = TowerStep(model.to(plan.worker.device), learned.table, plan.loss, shares)
     validate = None if loss is None else lambda: loss(model)
     report = train_towers(step, learned.users, plan.loop, plan.worker, progress, validate)
     model.cpu().eval()

@@ -1,7 +1,8 @@
 """One training step of the towers as a module: a batch of windows in, the chosen loss out.
 
 It is a module of its own so that `DistributedDataParallel` can wrap it. Beyond the full softmax, items are encoded for
-a pool alone: those of the batch and uniform negatives. B windows, T interactions, P targets, N items, C pool, D width.
+a pool alone: those of the batch and uniform negatives. B windows, T interactions, P targets, N items, K of
+them interacted with, C pool, D width.
 """
 
 from dataclasses import dataclass
@@ -49,7 +50,8 @@ class TowerStep(nn.Module):
         model: What is trained.
         table: Content of all items.
         loss: The choice of loss.
-        shares: (N,) float32 share of each item among the targets, for the correction; even when None.
+        shares: (N,) float32 share of each item among the interactions; even when None. An item without any is no
+            negative: it was never passed over, and would learn that nobody wants it before anybody could.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class TowerStep(nn.Module):
         auto = TowerLoss.FULL_SOFTMAX if self._count <= FULL_SOFTMAX_ITEMS else TowerLoss.SAMPLED_SOFTMAX
         self._kind = auto if loss.kind is TowerLoss.AUTO else loss.kind
         self._shares = torch.full((self._count,), 1 / max(self._count, 1)) if shares is None else shares
+        self._known = torch.nonzero(self._shares).squeeze(1)  # (K,)
         self._all: ItemTokens | None = None
 
     def forward(self, batch: SequenceBatch) -> Tensor:
@@ -82,10 +85,13 @@ class TowerStep(nn.Module):
         items = self.model.items(self._all)  # (N, D)
         users = self.model.users(items[batch.items], batch.kinds, batch.gaps)[wanted]  # (P, D)
         logits = self.model.catalogue_logits(users, items, self._all.ids)  # (P, N)
+        if len(self._known) < self._count:
+            logits = logits.masked_fill((self._shares == 0).to(logits.device), -torch.inf)
         return full_softmax(logits, batch.targets[wanted]) if len(users) else logits.sum() * 0.0
 
     def _pool_loss(self, batch: SequenceBatch, wanted: Tensor) -> Tensor:
-        drawn = torch.randint(self._count, (min(self._config.negatives, self._count),), device=batch.items.device)
+        draws = torch.randint(len(self._known), (min(self._config.negatives, len(self._known)),))
+        drawn = self._known[draws].to(batch.items.device)
         targets = batch.targets[wanted]  # (P,)
         encoded, inverse = torch.unique(torch.cat([batch.items.flatten(), targets, drawn]), return_inverse=True)
         tokens = self._table.tokens(encoded.cpu().numpy().astype(np.int64)).to(batch.items.device)
@@ -105,4 +111,4 @@ class TowerStep(nn.Module):
         if not self._config.correction:
             return sampled_softmax(logits, own)
         shares = self._shares.to(logits.device)[encoded[pool]]  # (C,)
-        return sampled_softmax(logits, own, log_inclusion(shares, len(targets), len(drawn) / self._count))
+        return sampled_softmax(logits, own, log_inclusion(shares, len(targets), len(drawn) / len(self._known)))

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,6 +7,7 @@ import torch
 
 from tests.builders import shop
 from training.data.collate import Epoch, batches
+from training.data.sequences import item_shares
 from training.loop import LoopConfig, Worker, train_towers
 from training.losses import (
     TowerLoss,
@@ -79,3 +81,22 @@ def test_workers_get_as_many_batches_and_no_window_twice() -> None:
     parts = [list(batches(users, 1, 1, Epoch(3, 1, rank, 2))) for rank in range(2)]
     assert len(parts[0]) == len(parts[1]) > 0
     assert sum(len(batch.items) for part in parts for batch in part) <= len(users)
+
+
+@pytest.mark.parametrize("kind", [TowerLoss.FULL_SOFTMAX, TowerLoss.SAMPLED_SOFTMAX])
+def test_an_item_that_nobody_has_touched_is_no_negative(kind: TowerLoss) -> None:
+    torch.manual_seed(0)
+    training_set = shop.shop()
+    count = len(training_set.table.vocabulary)
+    users = [replace(user, items=np.where(user.items == 0, 1, user.items)) for user in training_set.users]
+    model = shop.model(training_set.table)
+
+    def moved(shares: torch.Tensor | None) -> float:
+        model.zero_grad()
+        step = TowerStep(model, training_set.table, LossConfig(kind, negatives=count), shares)
+        for batch in batches(users, 8, 1, Epoch(0, 0)):
+            step(batch).backward()
+        return float(model.bias.weight.grad[1].abs())
+
+    assert moved(torch.from_numpy(item_shares(users, count))) == 0.0
+    assert moved(None) > 0.0

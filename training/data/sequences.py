@@ -94,6 +94,13 @@ def item_counts(users: Iterable[UserSequence], items: int) -> NDArray[np.float64
     return counts
 
 
+def item_shares(users: Iterable[UserSequence], items: int) -> NDArray[np.float32]:
+    """The share of each item among all interactions; shape (N,), zeros where there are none."""
+    counts = item_counts(users, items)
+    shares: NDArray[np.float32] = (counts / max(counts.sum(), 1.0)).astype(np.float32)
+    return shares
+
+
 def as_items(user: UserSequence, vocabulary: Vocabulary) -> tuple[ItemId, ...]:
     """The sequence's item ids."""
     return tuple(vocabulary.ids[index] for index in user.items)
