@@ -34,8 +34,8 @@ from training.warm_start import recent_counts, refresh_popularity, warm_start
 
 MOST_VALIDATION_USERS = 2000
 FOREVER_DAYS = 36_500.0
-HALF_LIVES = (FOREVER_DAYS, 28.0, 7.0, 3.0)
-"""Half-lives (days) of popularity to choose from, before anything is learned."""
+HALF_LIVES = (FOREVER_DAYS, 120.0, 28.0, 7.0, 3.0)
+"""Half-lives (days) of popularity to choose from, before anything is learned and at the end."""
 
 SHARES = (1.0, 0.7, 0.5, 0.35, 0.25, 0.18, 0.12)
 """Shares of the learned scale of the personal part to choose from at the end; `SHARES_AN_EPOCH` after each epoch."""
@@ -122,19 +122,20 @@ def fit_towers(training_set: TrainingSet, validation: Sequence[TestUser], plan: 
         return max(((judged(model, trust), trust) for trust in trusts), key=lambda pair: pair[0])
 
     def loss(model: FusionTransformer) -> float:
-        quality, _ = chosen(model, [replace(trust, share=share) for share in SHARES_AN_EPOCH])
+        quality, _ = chosen(model, [Trust(days, share) for days in half_lives for share in SHARES_AN_EPOCH])
         plan.observe(quality)
         return 1.0 - quality
 
     again = plan.newer is not None
-    model, trust = _untrained(training_set, plan), Trust()
+    model, trust, half_lives = _untrained(training_set, plan), Trust(), {FOREVER_DAYS}
     if asked:
-        _, trust = chosen(model, [Trust(days, share) for days in HALF_LIVES for share in SHARES_AN_EPOCH])
+        _, first = chosen(model, [Trust(days, share) for days in HALF_LIVES for share in SHARES_AN_EPOCH])
+        half_lives.add(first.half_life_days)
     epochs = _train(
         model, training_set, plan, loss if asked else None, _part(progress, 0.0, 0.5 if again else 1.0)
     )  # 1
     if asked:
-        _, trust = chosen(model, [replace(trust, share=share) for share in SHARES])
+        _, trust = chosen(model, [Trust(days, share) for days in HALF_LIVES for share in SHARES])
         _, trust = chosen(model, [replace(trust, newcomers=quantile) for quantile in NEWCOMERS])
     ranking = trusting(model, training_set, trust)
     mixing = Mixing()
