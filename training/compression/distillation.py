@@ -28,12 +28,13 @@ class Distillation:
 
     Attributes:
         share: Of the teacher's part in the loss, 0 (none: the usual training) to 1.
-        temperature: Both distributions are softened by it.
+        temperature: Both distributions are softened by it. The teacher is soft already: how much its personal score is
+            trusted was chosen on validation users.
         negatives: Uniform draws of the pool, beside the batch's own targets.
     """
 
     share: float = 0.5
-    temperature: float = 2.0
+    temperature: float = 1.0
     negatives: int = SAMPLED_NEGATIVES
 
 

@@ -16,15 +16,15 @@ LEVELS = 127
 """Largest code: symmetric, so that zero is exact."""
 
 
-def int8_user_tower(graph: onnx.ModelProto) -> bytes:
-    """The graph with its matrices as int8 by column and its activations quantised as they come.
+def int8_user_tower(file: bytes) -> bytes:
+    """The file with its matrices as int8 by column and its activations quantised as they come.
 
     Dynamic quantisation as in Jacob et al., "Quantization and training of neural networks" (2018), sec. 2, without
     their training: the weights' scales are fixed here, those of activations taken from each call. Attention, norms
     and embeddings stay float32. Constants are folded first: the quantiser only knows matrices that stand as they are.
 
     Args:
-        graph: Of `user_tower_onnx`.
+        file: Of `onnx_export.user_tower_file`.
     """
     with tempfile.TemporaryDirectory() as folder:
         folded, quantised = Path(folder) / "folded.onnx", Path(folder) / "int8.onnx"
@@ -32,9 +32,11 @@ def int8_user_tower(graph: onnx.ModelProto) -> bytes:
         options.optimized_model_filepath = str(folded)
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
         options.log_severity_level = 3
-        onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+        graph = onnx.load_model(folded)
+        graph.metadata_props.add(key="onnx.quant.pre_process", value="onnxruntime.quant")  # else it asks for folding
         quantize_dynamic(
-            folded, quantised, op_types_to_quantize=["MatMul", "Gemm"], weight_type=QuantType.QInt8, per_channel=True
+            graph, quantised, op_types_to_quantize=["MatMul", "Gemm"], weight_type=QuantType.QInt8, per_channel=True
         )
         return quantised.read_bytes()
 

@@ -1,23 +1,24 @@
-"""The user tower as an ONNX graph: exported once an architecture, filled with the weights of each version.
+"""The user tower as an ONNX graph: traced once an architecture, with the weights as inputs of the graph.
 
-Tracing costs a tenth of a second and a version comes every few seconds, so the graph is traced with its weights as
-inputs and kept; new weights are put in by name, in milliseconds. B users, T interactions, D width; B and T are dynamic.
+Tracing costs a tenth of a second and a version comes every few seconds, so versions share the graph: new weights are
+given to it by name. A file of its own has the weights in it. B users, T interactions, D width; B and T are dynamic.
 
 1. A copy of the tower is traced with random weights: equal ones would be merged into one by the exporter.
 2. The graph is kept by architecture.
-3. A version's weights become initialisers, so that the runtime may fold and pack them.
 """
 
 import copy
-import io
+import tempfile
 import threading
 import warnings
+from pathlib import Path
 
+import numpy as np
 import onnx
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from contracts.errors import ModelError
 from training.model.fusion import FusionTransformer
 
 OPSET = 18
@@ -29,7 +30,7 @@ _TRACED_LENGTH = 3
 Architecture = tuple[object, ...]
 """What decides a graph: the block, the heads, and names and shapes of the weights."""
 
-_templates: dict[Architecture, bytes] = {}
+_graphs: dict[Architecture, bytes] = {}
 _tracing = threading.Lock()
 
 
@@ -47,28 +48,39 @@ class _AtLastPosition(nn.Module):
         return users.gather(1, places).flatten(1)
 
 
-def user_tower_onnx(model: FusionTransformer) -> onnx.ModelProto:
-    """The user tower of a model as an ONNX graph with the weights in it.
+def user_tower_graph(model: FusionTransformer) -> bytes:
+    """The graph of all models of this architecture: `INPUTS` and the weights in, `OUTPUT` (B, D) out.
 
     Args:
         model: In evaluation mode, on the CPU.
-
-    Raises:
-        ModelError: the graph does not have the model's weights as inputs; the exporter of this torch is not known.
     """
-    return _filled(_template(model), model)
-
-
-def _template(model: FusionTransformer) -> bytes:
-    architecture = _architecture(model)
+    architecture = architecture_of(model)
     with _tracing:
-        known = _templates.get(architecture)
-        if known is None:
-            known = _templates[architecture] = _traced(model)  # 2
-    return known
+        if architecture not in _graphs:
+            _graphs[architecture] = _traced(model)  # 2
+        return _graphs[architecture]
 
 
-def _architecture(model: FusionTransformer) -> Architecture:
+def weights_of(model: FusionTransformer) -> dict[str, NDArray[np.float32]]:
+    """The user tower's weights by their names in the graph; they share the model's memory."""
+    return {f"{_PREFIX}{name}": tensor.detach().numpy() for name, tensor in model.user_tower.state_dict().items()}
+
+
+def user_tower_file(model: FusionTransformer) -> bytes:
+    """A whole ONNX file: the graph with the model's weights in it, which the runtime may fold and pack."""
+    graph = onnx.load_model_from_string(user_tower_graph(model))
+    histories = [given for given in graph.graph.input if given.name in INPUTS]
+    del graph.graph.input[:]
+    graph.graph.input.extend(histories)
+    graph.graph.initializer.extend(
+        onnx.numpy_helper.from_array(weight, name) for name, weight in weights_of(model).items()
+    )
+    written: bytes = graph.SerializeToString()
+    return written
+
+
+def architecture_of(model: FusionTransformer) -> Architecture:
+    """What models share a graph by."""
     shapes = tuple((name, tuple(weight.shape)) for name, weight in model.user_tower.state_dict().items())
     heads = tuple(getattr(block, "heads", 0) for block in model.user_tower.blocks)
     return (str(model.config.block), heads, shapes)
@@ -82,8 +94,8 @@ def _traced(model: FusionTransformer) -> bytes:
     rows = torch.zeros((2, _TRACED_LENGTH), dtype=torch.int64)
     histories = torch.randn((2, _TRACED_LENGTH, model.config.width), generator=generator)
     axes = {name: {0: "users", 1: "interactions"} for name in INPUTS[:3]}
-    written = io.BytesIO()
-    with warnings.catch_warnings():
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        written = Path(folder) / "user_tower.onnx"
         # The newer exporter needs packages of its own and fixes the length where the tower compares positions.
         warnings.simplefilter("ignore")
         torch.onnx.export(
@@ -98,22 +110,4 @@ def _traced(model: FusionTransformer) -> bytes:
             output_names=[OUTPUT],
             dynamic_axes={**axes, INPUTS[3]: {0: "users"}, OUTPUT: {0: "users"}},
         )
-    return written.getvalue()
-
-
-def _filled(template: bytes, model: FusionTransformer) -> onnx.ModelProto:
-    graph = onnx.load_model_from_string(template)
-    weights = {f"{_PREFIX}{name}": tensor for name, tensor in model.user_tower.state_dict().items()}
-    wanted = {given.name for given in graph.graph.input} - set(INPUTS)
-    if wanted != set(weights):
-        raise ModelError(
-            f"found a graph that asks for {sorted(wanted ^ set(weights))} otherwise than the model has it; expected "
-            f"every weight once by its name; serve with serving_encoder=torch (torch {torch.__version__})"
-        )
-    histories = [given for given in graph.graph.input if given.name in INPUTS]
-    del graph.graph.input[:]
-    graph.graph.input.extend(histories)
-    graph.graph.initializer.extend(
-        onnx.numpy_helper.from_array(tensor.detach().cpu().numpy(), name) for name, tensor in weights.items()
-    )  # 3
-    return graph
+        return written.read_bytes()

@@ -1,4 +1,4 @@
-"""Structured pruning of the user tower: whole attention heads and feed-forward neurons go, so that it is really smaller.
+"""Structured pruning of the user tower: whole attention heads and feed-forward neurons go, and so do their costs.
 
 The item tower stays as it is: item vectors, and with them the vector index, remain valid. H heads, F neurons, D width.
 """
@@ -75,9 +75,7 @@ def fine_tune(
     for weight in frozen:
         weight.requires_grad_(False)
     try:
-        train_towers(
-            TowerStep(model.to(worker.device), training_set.table), training_set.users, loop, worker, progress
-        )
+        train_towers(TowerStep(model.to(worker.device), training_set.table), training_set.users, loop, worker, progress)
     finally:
         model.cpu().eval()
         for weight in frozen:
