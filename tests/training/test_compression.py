@@ -22,12 +22,13 @@ from training.data.archive_set import TrainingSet
 from training.data.collate import collate
 from training.evaluation.protocol import leave_one_out
 from training.head_training import encode_users
-from training.loop import LoopConfig, Worker
+from training.loop import LoopConfig, Worker, train_towers
 from training.model.blocks import BlockKind
 from training.model.fusion import FusionConfig, FusionTransformer
 from training.model.user_encoder import Integers, TorchUserEncoder, UserEncoder
 from training.snapshot import Snapshot
 from training.tower_fit import model_scorer
+from training.tower_step import TowerStep
 
 WIDTH = 16
 INT8_COSINE = 0.99
@@ -57,9 +58,6 @@ def histories(users: int, length: int, seed: int = 0) -> tuple[Vectors, Integers
 def trained(training_set: TrainingSet, seed: int = 0) -> FusionTransformer:
     torch.manual_seed(seed)
     model = FusionTransformer(FusionConfig(training_set.table.shape, WIDTH, 2, 4, 0.0, modality_dropout=0.0))
-    from training.loop import train_towers
-    from training.tower_step import TowerStep
-
     loop = LoopConfig(8, batch=4, learning_rate=1e-2)
     train_towers(TowerStep(model, training_set.table), training_set.users, loop, Worker(), quiet)
     return model.eval()
@@ -165,8 +163,8 @@ def test_a_pruned_tower_is_smaller_and_ranks_on() -> None:
     assert all(torch.equal(weight, before[name]) for name, weight in small.item_tower.state_dict().items())
     assert all(weight.requires_grad for weight in small.parameters())
     ranked = quality(variant_of(Form("pruned and tuned", "onnx"), small, table), split.test, False)
-    popular = np.mean([1 / 12 * sum(1 / np.log2(place + 2) for place in range(10))])  # of a random order of 12 items
-    assert ranked.ndcg_10.mean() > popular
+    by_chance = sum(1 / np.log2(place + 2) for place in range(10)) / 12  # one target at any of 12 places
+    assert ranked.ndcg_10.mean() > 1.2 * by_chance
 
 
 def test_pruning_nothing_changes_nothing_and_the_largest_neurons_stay() -> None:
