@@ -144,9 +144,9 @@ def cost_ms(row: Row) -> float:
 
 
 def default_of(rows: Sequence[Row]) -> Row:
-    """The one whose versions cost least, of those that keep `KEPT_QUALITY` and need no training of their own.
+    """The one whose versions cost least, of those that keep `KEPT_QUALITY` and serve the weights that were published.
 
-    Item vectors stay float32: as int8 they save memory and no time.
+    Other weights (pruned, a student's) were judged by no gate. Item vectors stay float32: int8 saves memory, no time.
     """
     least = KEPT_QUALITY * next(row for row in rows if row.form == REFERENCE).quality.ndcg_10.mean()
     allowed = [
