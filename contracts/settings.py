@@ -51,6 +51,7 @@ class Settings(BaseSettings):
     # Serving.
     serving_replicas: int = 1
     embedding_replicas: int = 1
+    serving_encoder: Literal["auto", "torch", "onnx"] = "auto"  # runs the user tower; "auto": ONNX Runtime, else torch
     request_deadline_ms: int = 300
     body_max_bytes: int = 8_000_000
     publish_timeout_s: float = 5.0

@@ -15,6 +15,7 @@ from feature_repo.vector_index import MilvusIndex
 from services.gateway.embedding_handle import EmbeddingHandle
 from services.gateway.feed import FED_BY
 from services.gateway.parts import Adapters
+from services.ranking.user_encoders import user_encoder
 from training.model.serving import ServingModel
 
 LINGER_MS = 2
@@ -30,9 +31,10 @@ def real_adapters(settings: Settings, embedding: Any) -> Adapters:
     """
     torch.set_num_threads(1)
     models = ModelStore(settings.models_dir)
+    encoder_of = user_encoder(settings.serving_encoder)
 
     def load_model(version: ModelVersion) -> ServingModel:
-        return ServingModel.load(models.path(version))
+        return ServingModel.load(models.path(version), encoder_of)
 
     return Adapters(
         log=KafkaLog(settings.bootstrap, "gateway", LINGER_MS),

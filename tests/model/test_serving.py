@@ -6,18 +6,21 @@ import numpy as np
 import pytest
 import torch
 
-from contracts.errors import BadCheckpoint
+from contracts.errors import BadCheckpoint, ModelError
 from contracts.events import EventKind
 from contracts.features import ItemFeatures, UserFeatures
 from contracts.ids import ItemId, ModelVersion
 from contracts.versions import PublishedVersion
 from feature_repo.model_store import ModelStore
 from tests.builders import shop
+from training.compression.onnx_encoder import onnx_encoder
 from training.model import checkpoint
 from training.model.checkpoint import Checkpoint
 from training.model.features import HEAD_FEATURES, Candidates, ItemFacts, head_features
+from training.model.fusion import FusionTransformer
 from training.model.heads import ranking_score
 from training.model.serving import EMPTY_HISTORY, History, ItemContent, ServingModel
+from training.model.user_encoder import UserEncoder
 from training.snapshot import Snapshot
 
 NOW_MS = shop.START_MS + 3_600_000
@@ -201,3 +204,26 @@ def test_co_visits_weigh_newer_history_more() -> None:
     row = dataclasses.replace(ROW, co_visit_items=("i1", "i4"), co_visit_weights=(1.0, 2.0))
     block = head_features(HISTORY, None, Candidates(["i7"], [ItemFacts()], [row]), NOW_MS)
     assert block[0, HEAD_FEATURES.index("co_visits")] == pytest.approx(np.log1p(1.0 * 0.9**1 + 2.0 * 0.9**0))
+
+
+def test_onnx_serves_what_torch_serves_also_for_new_items_and_an_empty_history(tmp_path: Path) -> None:
+    directory = published(tmp_path)
+    by_torch, by_onnx = ServingModel.load(directory), ServingModel.load(directory, onnx_encoder)
+    item = shop.contents()[0].item.model_copy(update={"item_id": ItemId("new")})
+    new = {ItemId("new"): dataclasses.replace(shop.contents()[0], item=item)}
+    longer = History((*HISTORY.items, ItemId("new")), (*HISTORY.kinds, EventKind.CLICK), (*HISTORY.times_ms, NOW_MS))
+    for history in (EMPTY_HISTORY, HISTORY, longer):
+        for one, other in ((by_torch, by_onnx), (by_torch.with_items(new), by_onnx.with_items(new))):
+            vectors = one.user_vector(history, NOW_MS), other.user_vector(history, NOW_MS)
+            assert np.allclose(*vectors, atol=1e-5)
+            scores = [each.rank(history, USER, each.item_ids, item_row, NOW_MS) for each in (one, other)]
+            assert np.allclose(*scores, atol=1e-3)
+    assert not np.allclose(by_onnx.user_vector(HISTORY, NOW_MS), by_onnx.user_vector(EMPTY_HISTORY, NOW_MS), atol=0.01)
+
+
+def test_an_engine_that_cannot_run_the_model_is_a_model_error(tmp_path: Path) -> None:
+    def broken(model: FusionTransformer) -> UserEncoder:
+        raise ModelError("found an engine that is broken")
+
+    with pytest.raises(ModelError, match="broken"):
+        ServingModel.load(published(tmp_path), broken)

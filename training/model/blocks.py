@@ -27,6 +27,7 @@ class PreNormBlock(nn.Module):
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
         self.heads = heads
+        self.head_width = width // heads
         self.dropout = nn.Dropout(dropout)
         self.attention_norm = nn.LayerNorm(width)
         self.qkv = nn.Linear(width, 3 * width)
@@ -38,11 +39,12 @@ class PreNormBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """One block over (B, T, D) float32."""
-        b, t, d = x.shape
-        qkv = self.qkv(self.attention_norm(x)).view(b, t, 3, self.heads, d // self.heads)  # (B, T, 3, H, D/H)
+        b, t, _ = x.shape
+        heads, each = self.heads, self.head_width  # H * each is D until heads are pruned
+        qkv = self.qkv(self.attention_norm(x)).view(b, t, 3, heads, each)  # (B, T, 3, H, D/H)
         query, key, value = qkv.permute(2, 0, 3, 1, 4)  # each (B, H, T, D/H)
         attended = functional.scaled_dot_product_attention(query, key, value, is_causal=True)  # (B, H, T, D/H)
-        x = x + self.dropout(self.out(attended.transpose(1, 2).reshape(b, t, d)))  # (B, T, D)
+        x = x + self.dropout(self.out(attended.transpose(1, 2).reshape(b, t, heads * each)))  # (B, T, D)
         fed: Tensor = x + self.dropout(self.feed_forward(self.norm(x)))  # (B, T, D)
         return fed
 

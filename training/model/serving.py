@@ -1,4 +1,4 @@
-"""A published version in a replica's memory: user vectors by torch, ranking by numpy, both exact for this version.
+"""A published version in a replica's memory: user vectors by a chosen engine, ranking by numpy, exact for this version.
 
 Immutable after construction, so that threads read it freely and a swap is one assignment. D width, C candidates.
 """
@@ -23,6 +23,7 @@ from training.model.features import Candidates, ItemFacts, co_visits_of, head_fe
 from training.model.head_weights import HeadWeights
 from training.model.history import EMPTY_HISTORY, History
 from training.model.mixture import log_sum_exp, mixed_logits
+from training.model.user_encoder import EncoderOf, TorchUserEncoder, UserEncoder
 from training.model.vocabulary import Vocabulary, gap_buckets, kind_row
 
 __all__ = ["EMPTY_HISTORY", "History", "ItemContent", "ServingModel"]
@@ -34,13 +35,20 @@ _REMEMBERED_USERS = 256
 class ServingModel:
     """One version, loaded.
 
+    Args:
+        version: Its manifest.
+        loaded: Its checkpoint.
+        encoder: What runs its user tower; torch when None.
+
     Attributes:
         version: Its manifest.
         dimension: D of user and item vectors.
         item_ids: Items that it has vectors for.
     """
 
-    def __init__(self, version: PublishedVersion, loaded: checkpoint.Checkpoint) -> None:
+    def __init__(
+        self, version: PublishedVersion, loaded: checkpoint.Checkpoint, encoder: UserEncoder | None = None
+    ) -> None:
         self.version = version
         self.dimension = loaded.model.config.width
         self._loaded = loaded
@@ -48,6 +56,7 @@ class ServingModel:
         self._facts = loaded.facts
         self._matrix = loaded.item_matrix
         self._model = loaded.model
+        self._encoder = encoder or TorchUserEncoder(loaded.model)
         self._heads = HeadWeights.of(loaded.model.heads)
         self._scale = float(loaded.model.scale().detach())
         self._bias = self._biases()
@@ -56,17 +65,23 @@ class ServingModel:
         self._remembered: dict[tuple[History, int], Vectors] = {}
 
     @classmethod
-    def load(cls, directory: Path) -> "ServingModel":
+    def load(cls, directory: Path, encoder_of: EncoderOf = TorchUserEncoder) -> "ServingModel":
         """Reads a version directory of the model store.
+
+        Args:
+            directory: The version's.
+            encoder_of: The engine that runs its user tower.
 
         Raises:
             BadCheckpoint: it is no whole model.
+            ModelError: the engine cannot run it.
         """
         try:
             version = decode(PublishedVersion, (directory / MANIFEST).read_bytes())
         except (OSError, ValueError, UndecodableMessage) as error:
             raise BadCheckpoint(f"found no readable {MANIFEST} in {directory} ({error}); expected a version") from error
-        return cls(version, checkpoint.load(directory))
+        loaded = checkpoint.load(directory)
+        return cls(version, loaded, encoder_of(loaded.model))
 
     @property
     def item_ids(self) -> Sequence[ItemId]:
@@ -142,7 +157,7 @@ class ServingModel:
             vocabulary.admit(content.item.item_id)
         facts = (*self._facts, *(ItemFacts.of(content.item) for content in new))
         matrix = np.concatenate([self._matrix, vectors])
-        return ServingModel(self.version, checkpoint.Checkpoint(self._model, vocabulary, facts, matrix))
+        return ServingModel(self.version, checkpoint.Checkpoint(self._model, vocabulary, facts, matrix), self._encoder)
 
     def item_vectors(self) -> Mapping[ItemId, Vectors]:
         """All item vectors of this version, each (D,)."""
@@ -162,14 +177,13 @@ class ServingModel:
             if (index := self._vocabulary.index(item)) is not None
         ][-HISTORY_LENGTH:]
         indices, kinds, times_ms = (list(column) for column in zip(*known, strict=True)) if known else ([], [], [])
-        items = torch.from_numpy(self._matrix[np.array(indices, dtype=np.int64)]).unsqueeze(0)  # (1, T, D)
-        with torch.inference_mode():
-            users = self._model.users(
-                items,
-                torch.tensor([kinds], dtype=torch.int64),  # (1, T)
-                torch.from_numpy(gap_buckets(times_ms, now_ms)).unsqueeze(0),  # (1, T)
-            )
-        vector: Vectors = users[0, -1].numpy()
+        vectors = self._encoder.encode(
+            self._matrix[np.array(indices, dtype=np.int64)][None],  # (1, T, D)
+            np.array([kinds], dtype=np.int64),  # (1, T)
+            gap_buckets(times_ms, now_ms)[None],  # (1, T)
+            np.array([len(indices)]),  # (1,)
+        )
+        vector: Vectors = vectors[0]
         return vector
 
     def _indices(self, candidates: Sequence[ItemId]) -> NDArray[np.int64]:
