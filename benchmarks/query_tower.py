@@ -75,6 +75,15 @@ def ndcg(scores: Scores, rated: Mapping[int, int], *, judged_only: bool) -> floa
     return float((gains * discounts[: len(gains)]).sum() / (best * discounts[: len(best)]).sum())
 
 
+def quality(scores: Callable[[str], Scores], ratings: Judgements) -> tuple[float, float]:
+    """Mean NDCG@10 of the queries: among judged products, and in the whole catalogue."""
+    every = [(scores(query), rated) for query, rated in ratings.items()]
+    judged_only, whole = (
+        float(np.mean([ndcg(row, rated, judged_only=only) for row, rated in every])) for only in (True, False)
+    )
+    return judged_only, whole
+
+
 def fused(lists: Sequence[Scores]) -> Scores:
     """Reciprocal ranks of several rankings added: Cormack et al. (2009)."""
     total = np.zeros(len(lists[0]), dtype=np.float32)
@@ -91,7 +100,7 @@ def main() -> None:
     arguments.add_argument("--data", type=Path, default=DATA)
     arguments.add_argument("--widths", type=int, nargs="+", default=[64, 128])
     arguments.add_argument("--epochs", type=int, default=8)
-    arguments.add_argument("--seed", type=int, default=7)
+    arguments.add_argument("--seeds", type=int, default=3)
     arguments.add_argument("--save", action="store_true")
     given = arguments.parse_args()
     torch.set_num_threads(1)
@@ -108,34 +117,32 @@ def main() -> None:
         "text encoder": lambda query: texts @ asked[query],
         "words + text encoder": lambda query: fused([words(query), texts @ asked[query]]),
     }
+    figures = {name: [quality(scores, ratings)] for name, scores in rankers.items()}
     for width in given.widths:
-        for name, model in fitted(table, encoder, width, given).items():
-            tokens = QueryTokens.of([SearchQuery(vector) for vector in asked.values()], table.shape, width)
-            with torch.no_grad():
-                logits = (model.queries(tokens) @ item_vectors(model, table).T).numpy()
-            found = dict(zip(asked, logits, strict=True))
-            rankers[f"query tower, D {width}, {name}"] = found.__getitem__
-        rankers[f"words + the last one, D {width}"] = lambda query, found=found: fused([words(query), found[query]])
+        for seed in range(given.seeds):
+            for name, model in fitted(table, encoder, width, given.epochs, seed).items():
+                tokens = QueryTokens.of([SearchQuery(vector) for vector in asked.values()], table.shape, width)
+                with torch.no_grad():
+                    logits = (model.queries(tokens) @ item_vectors(model, table).T).numpy()
+                found = dict(zip(asked, logits, strict=True))
+                figures.setdefault(f"query tower, D {width}, {name}", []).append(quality(found.__getitem__, ratings))
+            both = quality(lambda query, found=found: fused([words(query), found[query]]), ratings)
+            figures.setdefault(f"words + query tower, D {width}, the last one", []).append(both)
     print()
-    figures = {
-        name: {
-            "judged_only": float(np.mean([ndcg(scores(q), rated, judged_only=True) for q, rated in ratings.items()])),
-            "whole": float(np.mean([ndcg(scores(q), rated, judged_only=False) for q, rated in ratings.items()])),
-        }
-        for name, scores in rankers.items()
-    }
     command = (
         f"python -m benchmarks.query_tower --widths {' '.join(map(str, given.widths))} --epochs {given.epochs} "
-        f"--seed {given.seed} --save"
+        f"--seeds {given.seeds} --save"
     )
     head = (
         f"# Search by the query tower: Chorus electronics\n\n`{command}`, {on['processor']}, {on['cores']} cores, "
         f"Python {on['python']}, {on['at']}.\n\n{len(items):,} products; NDCG@10 over the {len(ratings)} judged "
         "queries that have a product rated above 0. The towers learn from queries made up of the products' own words "
-        "and never see a judgement.\n\n"
+        f"and never see a judgement. Mean (lowest to highest) of {given.seeds} seeds.\n\n"
     )
     lines = ["| | judged products only | whole catalogue, unjudged as 0 |", "|---|---|---|"]
-    lines += [f"| {name} | {each['judged_only']:.3f} | {each['whole']:.3f} |" for name, each in figures.items()]
+    for name, seeds in figures.items():
+        cells = [f"{np.mean(each):.3f} ({min(each):.3f} to {max(each):.3f})" for each in zip(*seeds, strict=True)]
+        lines.append(f"| {name} | {cells[0]} | {cells[1]} |")
     report = head + "\n".join(lines) + "\n"
     print(report)
     if given.save:
@@ -144,12 +151,12 @@ def main() -> None:
 
 
 def fitted(
-    table: ContentTable, encoder: WordLlamaText, width: int, given: argparse.Namespace
+    table: ContentTable, encoder: WordLlamaText, width: int, most_epochs: int, seed: int
 ) -> dict[str, FusionTransformer]:
     """Models from the least to the most taught, by what is done to them."""
 
     def pairs(epoch: int) -> QueryPairs:
-        return made_up_pairs(table, encoder.encode, width, np.random.default_rng([given.seed, epoch]))
+        return made_up_pairs(table, encoder.encode, width, np.random.default_rng([seed, epoch]))
 
     def told(what: str, share: float) -> None:
         print(f"\r{name}, {what}     ", end="", flush=True)
@@ -160,16 +167,16 @@ def fitted(
         ("items by text", True, False),
         ("items by text, content learns too", True, True),
     ):
-        for epochs in (0, given.epochs):
-            torch.manual_seed(given.seed)
+        for epochs in (0, most_epochs):
+            torch.manual_seed(seed)
             model = FusionTransformer(FusionConfig(table.shape, width))
             if text_start:
                 begin_with_text(model, table)
             loop = QueryLoop(epochs=epochs)
             if items_learn:
-                fit_queries_and_content(model, table, pairs, loop, given.seed, told)
+                fit_queries_and_content(model, table, pairs, loop, seed, told)
             else:
-                fit_queries(model, item_vectors(model, table), pairs, loop, given.seed, told)
+                fit_queries(model, item_vectors(model, table), pairs, loop, seed, told)
             if epochs or not items_learn:
                 models[f"{name}, {epochs} epochs"] = model.eval()
     return models
