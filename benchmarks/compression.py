@@ -130,8 +130,8 @@ def remarks_on(rows: list[Row], source: Source, trained_s: dict[str, float]) -> 
     ratios = [encoded_a_second(onnx_row.variant) / encoded_a_second(torch_row.variant) for _ in range(TURNS)]
     student = by_form[Form("student", "onnx")].variant.model
     return [
-        f"default: {default_of(rows).form.name}, whose versions cost least of those that keep 99 % of NDCG@10 and serve "
-        "the weights that were published",
+        f"default: {default_of(rows).form.name}, whose versions cost least of those that keep 99 % of NDCG@10 and "
+        "serve the weights that were published",
         *(
             f"{row.form.name} costs as much as {onnx_row.form.name} at {even_after(row, onnx_row):,.0f} user vectors "
             "a version"

@@ -8,8 +8,8 @@
 5. As 3, with everything: the weights that are published.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import count
 
 import numpy as np
@@ -27,22 +27,18 @@ from training.evaluation.archive import compare, mean_ndcg, split_users
 from training.evaluation.protocol import TestUser
 from training.evaluation.report import Evaluation
 from training.head_training import encode_users, train_heads
-from training.loop import LoopConfig, LoopReport, Progress, Worker, train_towers
+from training.loop import LoopReport, Progress
 from training.model.checkpoint import Checkpoint
 from training.model.features import ItemFacts
 from training.model.fusion import FusionConfig, FusionTransformer
-from training.run_log import NoRunLog, RunLog, Scalar
+from training.run_log import Scalar
 from training.snapshot import Snapshot
-from training.tower_step import TowerStep
+from training.tower_stages import Plan, TowerSources, TowerStages
 from training.validation import Validation
 from training.warm_start import best_half_life, recent_counts, refresh_popularity, warm_start
 
 HEADS_FROM = 0.8
 EVALUATE_FROM = 0.9
-LATER_RATE = 0.25
-"""Learning rate and time of stages 3 and 5, as a share of those of stage 1."""
-
-Wrap = Callable[[TowerStep], torch.nn.Module]
 
 
 @dataclass(frozen=True)
@@ -54,25 +50,18 @@ class Fitted:
     towers: LoopReport
 
 
-@dataclass(frozen=True)
-class Plan:
-    """How to train: sizes, loop, this worker, how the step is wrapped for several, where stage 1's curve goes."""
-
-    width: int
-    loop: LoopConfig
-    worker: Worker
-    wrap: Wrap
-    log: RunLog = field(default_factory=NoRunLog)
-
-
-def fit(training_set: TrainingSet, join: FeatureJoin, plan: Plan, progress: Progress) -> Fitted:
-    """Trains and evaluates a model.
+def fit(
+    training_set: TrainingSet, join: FeatureJoin, plan: Plan, progress: Progress, sources: TowerSources | None = None
+) -> Fitted:
+    """Trains and evaluates a model, alone or as the first of several workers; the others run `tower_stages.follow`.
 
     Args:
-        training_set: All examples, the same for every worker.
+        training_set: All examples.
         join: The point-in-time join of features.
         plan: Sizes and workers.
         progress: Called with the stage and the share of the training that is done.
+        sources: What deals out the towers' batches of `parts`, to each of several workers its own; None where one
+            worker holds all of them.
 
     Raises:
         NotEnoughData: too few interactions in one of the stages.
@@ -80,7 +69,7 @@ def fit(training_set: TrainingSet, join: FeatureJoin, plan: Plan, progress: Prog
     torch.manual_seed(plan.worker.seed)
     rng = np.random.default_rng(plan.worker.seed)
     heads_ms, evaluate_ms = cut_times(training_set)
-    older, middle = training_set.before(heads_ms), training_set.before(evaluate_ms)
+    older, middle, _ = parts(training_set)
     test_users = split_users(training_set, evaluate_ms)
     items = len(training_set.table.vocabulary)
     model = FusionTransformer(FusionConfig(training_set.table.shape, plan.width))
@@ -89,10 +78,11 @@ def fit(training_set: TrainingSet, join: FeatureJoin, plan: Plan, progress: Prog
     counts = [recent_counts(part.users, items, at_ms, half_life_days) for part, at_ms in cuts]
     warm_start(model, older.users, counts[0], plan.worker.seed)
 
-    def step(users: Sequence[UserSequence]) -> torch.nn.Module:
-        shares = torch.from_numpy(item_shares(users, items))
-        return plan.wrap(TowerStep(model.to(plan.worker.device), training_set.table, shares=shares))
+    def shares(part: TrainingSet) -> torch.Tensor:
+        return torch.from_numpy(item_shares(part.users, items))
 
+    stages = TowerStages(model, training_set.table, plan)
+    sources = sources or TowerSources(older.users, middle.users, training_set.users)
     validation, epochs = Validation(middle, heads_ms), count()
 
     def validated() -> float:
@@ -104,22 +94,14 @@ def fit(training_set: TrainingSet, join: FeatureJoin, plan: Plan, progress: Prog
         plan.log.scalar(Scalar.LOSS, loss, at)
 
     told = _part(progress, "towers: ", 0.0, 0.6)
-    towers = train_towers(step(older.users), older.users, plan.loop, plan.worker, told, validated, observe)  # 1
+    towers = stages.first(sources.oldest, told, validated, observe, shares(older))  # 1
 
     calibrate_scale(model.cpu(), validation)
     progress("heads", 0.6)
     _fit_heads(model, training_set, (heads_ms, evaluate_ms), join, rng)  # 2
 
-    short = replace(
-        plan.loop,
-        epochs=1,
-        learning_rate=plan.loop.learning_rate * LATER_RATE,
-        seconds_limit=plan.loop.seconds_limit * LATER_RATE,
-    )
     refresh_popularity(model, counts[0], counts[1])
-    train_towers(
-        step(middle.users), middle.users, short, plan.worker, _part(progress, "newer interactions: ", 0.7, 0.8)
-    )  # 3
+    stages.later(sources.newer, _part(progress, "newer interactions: ", 0.7, 0.8), shares(middle))  # 3
 
     progress("evaluation", 0.8)
     scorers = rankers(
@@ -128,13 +110,7 @@ def fit(training_set: TrainingSet, join: FeatureJoin, plan: Plan, progress: Prog
     evaluation = compare(training_set, evaluate_ms, test_users, scorers, plan.worker.seed, towers.losses)  # 4
 
     refresh_popularity(model, counts[1], counts[2])
-    train_towers(
-        step(training_set.users),
-        training_set.users,
-        short,
-        plan.worker,
-        _part(progress, "all interactions: ", 0.85, 1.0),
-    )  # 5
+    stages.later(sources.every, _part(progress, "all interactions: ", 0.85, 1.0), shares(training_set))  # 5
     model.cpu().eval()
     return Fitted(model, evaluation, towers)
 
@@ -150,6 +126,12 @@ def cut_times(training_set: TrainingSet) -> tuple[int, int]:
     """Times (ms) that the heads and the evaluation begin at: quantiles of the interactions."""
     times = np.sort(np.concatenate([user.times_ms for user in training_set.users]))
     return int(times[int(len(times) * HEADS_FROM)]), int(times[int(len(times) * EVALUATE_FROM)])
+
+
+def parts(training_set: TrainingSet) -> tuple[TrainingSet, TrainingSet, TrainingSet]:
+    """What the towers learn in stages 1, 3 and 5, the oldest interactions in all of them."""
+    heads_ms, evaluate_ms = cut_times(training_set)
+    return training_set.before(heads_ms), training_set.before(evaluate_ms), training_set
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,7 @@ def train(settings: Settings, source: Source, progress: Progress) -> Trained:
         with own_states(runs, key_of(settings, training_set)) as states:
             _fit(settings, Assignment(settings, source.join, output, training_set, states, progress))
     else:
-        ray_worker.write_training_set(output, training_set)
+        ray_worker.write_training_set(output, training_set, settings)
         with cluster(settings), followed(output / ray_worker.PROGRESS, progress):
             _fit(settings, Assignment(settings, source.join, output))
     report = json.loads((output / ray_worker.REPORT).read_text())  # 4

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import distributed
+from torch import Tensor, distributed, nn
 
 
 class Peers:
@@ -50,6 +50,18 @@ class Peers:
         """Worker 0's answer, on all: computed once, so that no difference in rounding parts the workers."""
         value = compute() if self.rank == 0 else 0.0
         return float(self.rows([value])[0, 0])
+
+    def weights_from_first(self, module: nn.Module) -> None:
+        """Gives every worker's module, on the CPU, the weights of worker 0's."""
+        if self.world > 1:
+            for tensor in module.state_dict().values():
+                distributed.broadcast(tensor, src=0, group=self._group)
+
+    def tensor_from_first(self, tensor: Tensor) -> Tensor:
+        """Worker 0's tensor on the CPU, on all; each gives one of that shape and type, which is overwritten."""
+        if self.world > 1:
+            distributed.broadcast(tensor, src=0, group=self._group)
+        return tensor
 
     def gathered(self, value: Any) -> list[Any]:
         """Every worker's object, by rank, on all workers."""

@@ -1,5 +1,8 @@
 """What each worker of a training runs: read, fit, and (worker 0) write the model and the report.
 
+Worker 0 reads the whole training set. The others read the items' content, and of the interactions only the row groups
+of the shards that are dealt to them, a few at a time.
+
 States travel by Ray's checkpoints: worker 0 reports its directory of states after each save, and the workers of a
 restarted group begin with a copy of the newest one. W workers.
 """
@@ -20,21 +23,28 @@ from torch import nn
 
 from contracts.errors import MillstreamError
 from contracts.settings import Settings
-from training.batch import Fitted, Plan, checkpoint_of, fit
+from training.batch import Fitted, checkpoint_of, fit, parts
 from training.data.archive_set import TrainingSet
 from training.data.head_rows import FeatureJoin
+from training.data.shard_files import ShardSizes, write_shards
+from training.data.shards import ParquetShards
 from training.loop_config import LoopConfig, Progress, Worker
 from training.model import checkpoint
+from training.model.content import ContentTable
 from training.progress_file import ProgressFile
 from training.run_log import run_log
 from training.sharding import ShardedStep
 from training.state_store import StateStore
+from training.tower_stages import Plan, TowerSources, follow
 from training.tower_step import TowerStep
 
 REPORT = "report.json"
 FAILURE = "failure.json"
 PROGRESS = "progress.json"
-TRAINING_SET = "training-set.pickle"
+CONTENT = "content.pickle"
+INTERACTIONS = "interactions.pickle"
+SHARDS = ("shards-oldest", "shards-newer", "shards-every")
+"""Directories of what the towers learn in each of their three stages."""
 
 
 @dataclass(frozen=True)
@@ -74,14 +84,11 @@ def work(config: dict[str, Any] | None = None, *, assignment: Assignment) -> Non
     try:
         with tempfile.TemporaryDirectory(prefix="millstream-states-") as scratch:
             states = _states(assignment, rank, Path(scratch))
-            training_set = assignment.training_set or read_training_set(assignment.output)
-            progress = assignment.progress or ProgressFile(assignment.output / PROGRESS)
-            log = run_log(assignment.settings.state_dir, assignment.output.name, rank)
-            plan = replace(plan_of(assignment.settings, rank, world, states), log=log)
-            with closing(log):
-                fitted = fit(training_set, assignment.join, plan, progress)
+            plan = plan_of(assignment.settings, rank, world, states)
             if rank == 0:
-                _write(assignment.output, fitted, training_set)
+                _lead(assignment, plan)
+            else:
+                follow(read_content(assignment.output), open_sources(assignment.output), plan)
     except MillstreamError as error:
         failure = {"error": type(error).__name__, "message": str(error)}
         (assignment.output / FAILURE).write_text(json.dumps(failure))
@@ -112,17 +119,56 @@ def wrapped(step: TowerStep, sharding: str, device: torch.device) -> nn.Module:
     return nn.parallel.DistributedDataParallel(step.to(device), find_unused_parameters=True)
 
 
-def write_training_set(output: Path, training_set: TrainingSet) -> None:
-    """Leaves the training set to the workers: all train on the same one, however the archive grows meanwhile."""
-    with (output / TRAINING_SET).open("wb") as file:
-        pickle.dump(training_set, file, protocol=pickle.HIGHEST_PROTOCOL)
+def write_training_set(output: Path, training_set: TrainingSet, settings: Settings) -> None:
+    """Leaves the training set to the workers: all train on the same one, however the archive grows meanwhile.
+
+    Content and interactions lie apart, so that a worker may read the content alone. Where there may be several workers,
+    what the towers learn in each stage lies in shards too: nothing is in them that the stage may not learn.
+    """
+    _dump(output / CONTENT, training_set.table)
+    _dump(output / INTERACTIONS, (training_set.users, training_set.shown, training_set.examples))
+    _, most = settings.train_worker_range
+    if most > 1:
+        for directory, part in zip(SHARDS, parts(training_set), strict=True):
+            sizes = ShardSizes.for_workers(len(part.users), most)
+            write_shards(output / directory, part.users, sizes, settings.seed)
 
 
 def read_training_set(output: Path) -> TrainingSet:
-    """What the driver has left."""
-    with (output / TRAINING_SET).open("rb") as file:
-        training_set: TrainingSet = pickle.load(file)  # noqa: S301 - the run's own file
-    return training_set
+    """What the driver has left: the whole of it."""
+    return TrainingSet(read_content(output), *_load(output / INTERACTIONS))
+
+
+def read_content(output: Path) -> ContentTable:
+    """Content of all items, as the driver has left it."""
+    table: ContentTable = _load(output / CONTENT)
+    return table
+
+
+def open_sources(output: Path) -> TowerSources:
+    """The shards that the driver has left. Raises BadFile where a set of them is not whole."""
+    return TowerSources(*(ParquetShards(output / directory) for directory in SHARDS))
+
+
+def _lead(assignment: Assignment, plan: Plan) -> None:
+    output = assignment.output
+    training_set = assignment.training_set or read_training_set(output)
+    progress = assignment.progress or ProgressFile(output / PROGRESS)
+    sources = open_sources(output) if assignment.settings.train_worker_range[1] > 1 else None
+    log = run_log(assignment.settings.state_dir, output.name, plan.worker.rank)
+    with closing(log):
+        fitted = fit(training_set, assignment.join, replace(plan, log=log), progress, sources)
+    _write(output, fitted, training_set)
+
+
+def _dump(path: Path, value: object) -> None:
+    with path.open("wb") as file:
+        pickle.dump(value, file, protocol=pickle.HIGHEST_PROTOCOL)
+
+
+def _load(path: Path) -> Any:
+    with path.open("rb") as file:
+        return pickle.load(file)  # noqa: S301 - the run's own file
 
 
 def _states(assignment: Assignment, rank: int, scratch: Path) -> StateStore:

@@ -11,9 +11,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from contracts.errors import NotEnoughData
+from contracts.errors import BadFile, NotEnoughData
 from contracts.settings import Settings
 from tests.builders import shop
+from training import ray_worker
 from training.data.archive_set import TrainingSet
 from training.distributed import Source, key_of, own_states, train
 from training.ray_worker import plan_of
@@ -106,6 +107,21 @@ def test_a_killed_worker_is_replaced_and_the_steps_before_are_not_repeated(tmp_p
 def test_a_range_of_workers_makes_do_with_the_room_there_is(tmp_path: Path) -> None:
     trained = train(settings_of(tmp_path, "1-2", train_epochs=1), source(), Seen())
     assert trained.examples == USERS * LENGTH
+
+
+def test_a_corrupt_shard_ends_the_run_and_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = ray_worker.write_training_set
+
+    def damaged(output: Path, training_set: TrainingSet, settings: Settings) -> None:
+        written(output, training_set, settings)
+        shard = output / ray_worker.SHARDS[1] / "part-00000.parquet"
+        content = bytearray(shard.read_bytes())
+        content[len(content) // 3] ^= 0xFF
+        shard.write_bytes(content)
+
+    monkeypatch.setattr(ray_worker, "write_training_set", damaged)
+    with pytest.raises(BadFile, match=r"shards-newer/part-00000.parquet: found SHA-256"):
+        train(settings_of(tmp_path, "2", train_epochs=1), source(), Seen())
 
 
 def test_too_few_examples_are_told_before_a_worker_starts(tmp_path: Path) -> None:

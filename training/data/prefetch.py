@@ -1,7 +1,7 @@
 """Batches made ahead of the step that uses them, by a thread."""
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from queue import Empty, Full, Queue
 from typing import TypeVar
 
@@ -11,7 +11,7 @@ _END = object()
 _LOOK_EVERY_S = 0.1
 
 
-def prefetched(items: Iterable[T], depth: int) -> Iterator[T]:
+def prefetched(items: Iterable[T], depth: int) -> Generator[T]:
     """The same items in the same order, up to `depth` of them ready; the thread ends with the iteration.
 
     Raises:

@@ -23,6 +23,7 @@ from training.model.features import Candidates, ItemFacts, co_visits_of, head_fe
 from training.model.head_weights import HeadWeights
 from training.model.history import EMPTY_HISTORY, History
 from training.model.mixture import log_sum_exp, mixed_logits
+from training.model.query_tower import QueryTokens, SearchQuery
 from training.model.user_encoder import EncoderOf, TorchUserEncoder, UserEncoder
 from training.model.vocabulary import Vocabulary, gap_buckets, kind_row
 
@@ -105,6 +106,26 @@ class ServingModel:
             if len(self._remembered) >= _REMEMBERED_USERS:
                 self._remembered.pop(next(iter(self._remembered)))
             self._remembered[key] = vector
+        return vector
+
+    def query_vector(
+        self, text: Vectors | None = None, picture: Vectors | None = None, user: Vectors | None = None
+    ) -> Vectors:
+        """A search as a (D,) unit vector, to be searched for as a user's is.
+
+        Args:
+            text: (Dt,) vector of the words; None for a search by picture alone.
+            picture: (Dp,) vector of the picture; None for a search by words alone.
+            user: (D,) from `user_vector`, for a personal answer.
+
+        Raises:
+            InvalidMessage: neither text nor picture, or a vector of another width or with a NaN in it.
+            NoModel: this version has no query tower.
+        """
+        config = self._model.config
+        query = QueryTokens.of([SearchQuery(text, picture, user)], config.content, config.width)
+        with torch.inference_mode():
+            vector: Vectors = self._model.queries(query)[0].numpy()
         return vector
 
     def rank(
