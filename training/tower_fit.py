@@ -3,13 +3,11 @@
 1. The towers learn the training part, for as many epochs as the ranking of the validation users gets better.
 2. Where the validation interactions may be learned too, new towers learn them all for as many epochs.
 
-The towers learn beside the popularity of all times; what ranks is the popularity of lately and a share of the personal
-score, both chosen on the validation users. A softmax learns how sure it was of the past, which ranks the future badly.
-The counts of what follows what (`training/neighbours.py`) are mixed in at the end, by a share chosen likewise.
+The towers learn beside the popularity of all times. What ranks is the popularity of lately and a share of the personal
+score (`training/trust.py`), mixed with the counts of what follows what (`training/neighbours.py`): all chosen on the
+validation users.
 """
 
-import copy
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -20,45 +18,27 @@ from numpy.typing import NDArray
 from training.data.archive_set import TrainingSet
 from training.data.head_rows import Moment
 from training.data.sequences import item_shares
-from training.evaluation.metrics import ndcg
 from training.evaluation.protocol import TestUser, time_split
-from training.evaluation.ranking import BlockScorer, rank_targets
+from training.evaluation.ranking import BlockScorer
 from training.head_training import encode_users
 from training.loop import LoopConfig, Progress, Worker, train_towers
 from training.model.content import ContentTable
-from training.model.fusion import MOST_LOG_SCALE, FusionConfig, FusionTransformer
+from training.model.fusion import FusionConfig, FusionTransformer
 from training.neighbours import Mixing, Neighbours, chosen_mixing
 from training.snapshot import Snapshot
 from training.tower_step import LossConfig, TowerStep
-from training.warm_start import recent_counts, refresh_popularity, warm_start
+from training.trust import FOREVER_DAYS, SHARES, Popularities, Trust, best_trust, trusting
+from training.warm_start import warm_start
 
 MOST_VALIDATION_USERS = 2000
-FOREVER_DAYS = 36_500.0
 HALF_LIVES = (FOREVER_DAYS, 120.0, 28.0, 7.0, 3.0)
 """Half-lives (days) of popularity to choose from, before anything is learned and at the end."""
 
-SHARES = (1.0, 0.7, 0.5, 0.35, 0.25, 0.18, 0.12)
-"""Shares of the learned scale of the personal part to choose from at the end; `SHARES_AN_EPOCH` after each epoch."""
-
 SHARES_AN_EPOCH = (1.0, 0.5, 0.2)
+"""Shares of the personal part to choose from after each epoch; `SHARES` at the end."""
 
 NEWCOMERS = (0.0, 0.25, 0.5, 0.75)
 """Quantiles of known items' popularity to choose from for items that nobody has touched."""
-
-
-@dataclass(frozen=True)
-class Trust:
-    """What is chosen beside the weights.
-
-    Attributes:
-        half_life_days: How soon popularity is forgotten.
-        share: Of the learned scale of what is personal.
-        newcomers: How popular items are taken to be that nobody has touched: a quantile of the known ones.
-    """
-
-    half_life_days: float = FOREVER_DAYS
-    share: float = 1.0
-    newcomers: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -114,12 +94,10 @@ def fit_towers(training_set: TrainingSet, validation: Sequence[TestUser], plan: 
     """
     asked = validation[:: max(1, len(validation) // MOST_VALIDATION_USERS)]
 
-    def judged(model: FusionTransformer, trust: Trust) -> float:
-        scorer = model_scorer(trusting(model, training_set, trust), training_set.table)
-        return float(ndcg(rank_targets(scorer, asked, plan.without_history), 10).mean())
+    popularities = Popularities(training_set)
 
     def chosen(model: FusionTransformer, trusts: Sequence[Trust]) -> tuple[float, Trust]:
-        return max(((judged(model, trust), trust) for trust in trusts), key=lambda pair: pair[0])
+        return best_trust(model, popularities, asked, plan.without_history, trusts)
 
     def loss(model: FusionTransformer) -> float:
         quality, _ = chosen(model, [Trust(days, share) for days in half_lives for share in SHARES_AN_EPOCH])
@@ -137,7 +115,7 @@ def fit_towers(training_set: TrainingSet, validation: Sequence[TestUser], plan: 
     if asked:
         _, trust = chosen(model, [Trust(days, share) for days in HALF_LIVES for share in SHARES])
         _, trust = chosen(model, [replace(trust, newcomers=quantile) for quantile in NEWCOMERS])
-    ranking = trusting(model, training_set, trust)
+    ranking = trusting(model, popularities, trust)
     mixing = Mixing()
     if asked:
         towers, asked_ms = model_scorer(ranking, training_set.table), max(user.at_ms for user in asked)
@@ -147,7 +125,9 @@ def fit_towers(training_set: TrainingSet, validation: Sequence[TestUser], plan: 
     same = replace(plan, loop=replace(plan.loop, epochs=max(1, epochs)))
     model = _untrained(plan.newer, plan)
     _train(model, plan.newer, same, None, _part(progress, 0.5, 1.0))  # 2
-    return Fitted(trusting(model, plan.newer, trust), Neighbours.of(plan.newer, plan.newer.data_to_ms, mixing))
+    return Fitted(
+        trusting(model, Popularities(plan.newer), trust), Neighbours.of(plan.newer, plan.newer.data_to_ms, mixing)
+    )
 
 
 def fit_everything(log: TrainingSet, plan: FitPlan, progress: Progress) -> Fitted:
@@ -158,18 +138,6 @@ def fit_everything(log: TrainingSet, plan: FitPlan, progress: Progress) -> Fitte
     """
     part = time_split(log)
     return fit_towers(part.newer, part.test, replace(plan, newer=log), progress)
-
-
-def trusting(model: FusionTransformer, learned: TrainingSet, trust: Trust) -> FusionTransformer:
-    """A copy on the CPU whose popularity is that of lately, and whose personal part is trusted by so much."""
-    model = copy.deepcopy(model).cpu().eval()
-    refresh_popularity(model, _counts(learned, FOREVER_DAYS), _counts(learned, trust.half_life_days))
-    known = torch.from_numpy(item_shares(learned.users, len(learned.table.vocabulary)) > 0)  # (N,)
-    ids = learned.table.tokens().ids  # (N,)
-    with torch.no_grad():
-        model.bias.weight[ids[~known], 0] = torch.quantile(model.item_bias(ids)[known], trust.newcomers)
-        model.log_scale.copy_(model.log_scale.clamp(max=MOST_LOG_SCALE) + math.log(trust.share))
-    return model
 
 
 def model_scorer(model: FusionTransformer, table: ContentTable) -> BlockScorer:
@@ -191,7 +159,7 @@ def model_scorer(model: FusionTransformer, table: ContentTable) -> BlockScorer:
 def _untrained(learned: TrainingSet, plan: FitPlan) -> FusionTransformer:
     torch.manual_seed(plan.worker.seed)
     model = FusionTransformer(FusionConfig(learned.table.shape, plan.width))
-    warm_start(model, learned.users, _counts(learned, FOREVER_DAYS), plan.worker.seed)
+    warm_start(model, learned.users, Popularities(learned).counts(FOREVER_DAYS), plan.worker.seed)
     return model
 
 
@@ -208,10 +176,6 @@ def _train(
     report = train_towers(step, learned.users, plan.loop, plan.worker, progress, validate)
     model.cpu().eval()
     return report.kept
-
-
-def _counts(learned: TrainingSet, half_life_days: float) -> NDArray[np.float64]:
-    return recent_counts(learned.users, len(learned.table.vocabulary), learned.data_to_ms, half_life_days)
 
 
 def _part(progress: Progress, start: float, end: float) -> Progress:

@@ -38,10 +38,16 @@ def warm_start(model: FusionTransformer, users: Sequence[UserSequence], counts: 
 
 def refresh_popularity(model: FusionTransformer, before: NDArray[np.float64], after: NDArray[np.float64]) -> None:
     """Moves the item bias by how popularity has changed between two `recent_counts` (N,), keeping what was learned."""
-    change = np.log(after / after.sum()) - np.log(before / before.sum())
+    change = popularity_change(before, after)
     rows = min(len(change), model.config.content.id_rows)
     with torch.no_grad():
         model.bias.weight[1 : rows + 1, 0] += torch.from_numpy(change[:rows]).to(model.bias.weight)
+
+
+def popularity_change(before: NDArray[np.float64], after: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How the log of each item's share has changed between two `recent_counts` (N,)."""
+    change: NDArray[np.float64] = np.log(after / after.sum()) - np.log(before / before.sum())
+    return change
 
 
 def best_half_life(users: Sequence[UserSequence], items: int, cut_ms: int) -> float:

@@ -18,15 +18,13 @@ from training.compression.onnx_encoder import OnnxUserEncoder, checked, onnx_enc
 from training.compression.onnx_export import user_tower_file, user_tower_graph
 from training.compression.onnx_export import weights_of as tower_weights
 from training.compression.pruning import fine_tune, pruned
-from training.evaluation.metrics import ndcg
 from training.evaluation.protocol import Split
-from training.evaluation.ranking import rank_targets
 from training.loop import LoopConfig, Progress, Worker
 from training.model.content import ContentTable
 from training.model.fusion import FusionConfig, FusionTransformer
 from training.model.user_encoder import TorchUserEncoder, UserEncoder
 from training.snapshot import Snapshot
-from training.tower_fit import SHARES, Trust, model_scorer, trusting
+from training.trust import SHARES, Popularities, Trust, best_trust, trusting
 
 Choice = TypeVar("Choice")
 
@@ -209,8 +207,8 @@ def _trusted(model: FusionTransformer, split: Split) -> FusionTransformer:
     """The share of the personal score that ranks the validation users best, as the teacher's was chosen."""
     asked = split.validation[:: max(1, len(split.validation) // MOST_VALIDATION_USERS)]
 
-    def quality(share: float) -> float:
-        scorer = model_scorer(trusting(model, split.training, Trust(share=share)), split.training.table)
-        return float(ndcg(rank_targets(scorer, asked, split.without_history), 10).mean())
-
-    return trusting(model, split.training, Trust(share=max(SHARES, key=quality))) if asked else model
+    if not asked:
+        return model
+    popularities, trusts = Popularities(split.training), [Trust(share=share) for share in SHARES]
+    _, trust = best_trust(model, popularities, asked, split.without_history, trusts)
+    return trusting(model, popularities, trust)
