@@ -15,6 +15,7 @@ import torch
 
 from contracts.errors import NotEnoughData
 from training.data.archive_set import TrainingSet
+from training.data.sequences import item_shares
 from training.evaluation.protocol import Split, newest_share_from
 from training.held_out_users import HeldOutUsers
 from training.loop import LoopConfig, Progress, Worker, train_towers
@@ -153,7 +154,8 @@ def _trial(knobs: Knobs, *, split: Split, config: Search) -> None:
     items, until_ms = len(table.vocabulary), learned.data_to_ms + 1
     counts = recent_counts(learned.users, items, until_ms, best_half_life(learned.users, items, _middle(learned)))
     warm_start(model, learned.users, counts, config.seed)
-    step = TowerStep(model, table, LossConfig(TowerLoss(knobs["loss"]), knobs["negatives"]))
+    shares = torch.from_numpy(item_shares(learned.users, items))
+    step = TowerStep(model, table, LossConfig(TowerLoss(knobs["loss"]), knobs["negatives"]), shares)
     epoch = -1
 
     def validate() -> float:
