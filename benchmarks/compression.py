@@ -165,8 +165,8 @@ def main() -> None:
         f"{onnxruntime.__version__}, {on['at']}.\n\n"
         f"Amazon Beauty 2014, behaviour alone, leave-one-out: {len(made.test):,} users, all "
         f"{len(made.training.table.vocabulary):,} items ranked. Latency: one user's vector at {HISTORY_LENGTH} "
-        "interactions, one thread; over torch's: median of rounds (lowest to highest). On a busy machine p95 is of the "
-        "scheduler: a call that it interrupts waits some 4 ms, whatever the engine.\n\n"
+        "interactions, one thread; over torch's: median of rounds (lowest to highest). The machine was "
+        "busy: read p95 as what it does under load, and compare engines by the ratios.\n\n"
         f"{as_markdown(rows, plan.worker.seed)}\n" + "\n".join(f"- {remark}" for remark in remarks) + "\n"
     )
     print(text)
