@@ -68,7 +68,8 @@ class Settings(BaseSettings):
     train_precision: Literal["auto", "off", "on"] = "auto"  # bfloat16; "auto": where a GPU computes in it
     train_accumulate: int = 1
     train_state_every_s: float = 60.0
-    model_width: int = 128
+    model_width: int = 64  # of the live model: the learner keeps up with every click on two cores; 128 ranks better
+    study_width: int = 128  # of a study of a log in files, which nobody waits for
     learner_publish_every_s: float = 3.0
     learner_batch: int = 128
     seed: int = 7

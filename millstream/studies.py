@@ -70,7 +70,7 @@ def cut_of(text: str) -> datetime:
 def plan_of(given: Settings, seed: int | None = None) -> FitPlan:
     """How every study is fitted, whatever its data; the settings' seed unless another is given."""
     return FitPlan(
-        given.model_width,
+        given.study_width,
         LoopConfig(EPOCHS, learning_rate=LEARNING_RATE),
         Worker(torch.device(given.train_device), seed=given.seed if seed is None else seed),
     )

@@ -135,6 +135,23 @@ def test_numpy_ranking_equals_the_torch_heads(tmp_path: Path) -> None:
     assert np.allclose(scores, expected.numpy(), atol=1e-5)
 
 
+def test_serving_mixes_live_co_visits_as_the_evaluation_does(tmp_path: Path) -> None:
+    directory = published(tmp_path)
+    plain, loaded = ServingModel.load(directory), checkpoint.load(directory)
+    loaded.model.neighbour_share.fill_(0.5)
+    mixed = ServingModel(plain.version, loaded)
+    candidates = [ItemId(f"i{place}") for place in range(12)]
+    rows = [item_row(item_id) for item_id in candidates]
+    evaluated = Snapshot.of(loaded.model, shop.table(shop.contents())).ranker(
+        Candidates(candidates, loaded.facts, rows), NOW_MS
+    )
+    scores = mixed.rank(HISTORY, USER, candidates, item_row, NOW_MS)
+    user = mixed.user_vector(HISTORY, NOW_MS)
+    assert np.allclose(scores, evaluated.scores(user, HISTORY, USER), atol=1e-5)
+    gained = scores - plain.rank(HISTORY, USER, candidates, item_row, NOW_MS)
+    assert {candidates[place] for place in np.argsort(-gained)[:2]} == {ItemId("i1"), ItemId("i7")}
+
+
 def test_a_user_and_items_without_feature_rows_are_ranked(tmp_path: Path) -> None:
     serving = ServingModel.load(published(tmp_path))
     scores = serving.rank(EMPTY_HISTORY, None, [ItemId("i1"), ItemId("never seen")], lambda item_id: None, NOW_MS)
