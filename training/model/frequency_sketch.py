@@ -53,12 +53,15 @@ class FrequencySketch:
         if self._since_halving >= self._counts.shape[1]:
             self._counts >>= 1
             self._since_halving = 0
-        return raised[inverse].astype(np.int64)
+        counts: NDArray[np.int64] = raised[inverse].astype(np.int64)
+        return counts
 
     def estimate(self, ids: Sequence[ItemId]) -> NDArray[np.int64]:
         """Counts of n ids, (n,), without counting them."""
         hashes = np.array([zlib.crc32(item_id.encode()) for item_id in ids], dtype=np.uint64)
-        return np.take_along_axis(self._counts, self._places(hashes), axis=1).min(axis=0).astype(np.int64)
+        kept = np.take_along_axis(self._counts, self._places(hashes), axis=1)  # (lines, n)
+        counts: NDArray[np.int64] = kept.min(axis=0).astype(np.int64)
+        return counts
 
     def state(self) -> tuple[bytes, int]:
         """All that it knows: its counters, and how many ids it has counted since they were halved."""
