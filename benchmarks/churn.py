@@ -92,8 +92,9 @@ def judged(probabilities: Floats, gone: NDArray[np.bool_], reference: Floats, se
 
 def towers_before(whole: TrainingSet, cut_ms: int, seed: int) -> Snapshot:
     """Towers on what precedes a cut, with the vectors of all items."""
-    fitted = fit_everything(whole.before(cut_ms), plan_of(settings(), seed), lambda what, share: None)
-    return Snapshot.of(fitted.model, whole.table)
+    learned = whole.before(cut_ms).with_own_ids()
+    fitted = fit_everything(learned, plan_of(settings(), seed), lambda what, share: None)
+    return Snapshot.of(fitted.model, learned.table)
 
 
 def run(seeds: list[int], scratch: Path) -> dict[str, Any]:

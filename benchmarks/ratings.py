@@ -148,10 +148,11 @@ def measure(made: TrainingSet, users: list[RatedUser], split: Callable[..., Any]
         "item mean, shrunken": [averages.mean + averages.item_bias[places].astype(np.float64)],
         "global mean": [np.full(len(actual), averages.mean)],
     }
-    history = TrainingSet(made.table, tuple(user.sequence for user in known), (), sum(len(u.values) for u in known))
+    sequences = tuple(user.sequence for user in known)
+    history = TrainingSet(made.table, sequences, (), sum(map(len, sequences))).with_own_ids()
     for seed in seeds:
         fitted = fit_everything(history, plan_of(settings(), seed), lambda what, share: None)
-        towers = Snapshot.of(fitted.model, made.table)
+        towers = Snapshot.of(fitted.model, history.table)
         model = train_rating(towers.model, (towers.vectors, towers.ids), rows, averages, seed)
         given["rating head"].append(model.expected(tested))
         print(

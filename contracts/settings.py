@@ -70,6 +70,8 @@ class Settings(BaseSettings):
     train_state_every_s: float = 60.0
     model_width: int = 64  # of the live model: the learner keeps up with every click on two cores; 128 ranks better
     study_width: int = 128  # of a study of a log in files, which nobody waits for
+    id_rows: int = 1_000_000  # items with an id embedding of their own, at most; rarer ones are told by their content
+    id_admit_after: int = 2  # times that a new item is wanted before the learner gives it an id row
     learner_publish_every_s: float = 3.0
     learner_batch: int = 128
     seed: int = 7

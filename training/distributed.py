@@ -69,7 +69,7 @@ class Source:
 
 def archive_source(settings: Settings, join: Callable[[Settings, Any], Any]) -> Source:
     """The archive and the point-in-time join of the given settings."""
-    return Source(partial(read, settings.archive_dir), partial(join, settings))
+    return Source(partial(read, settings.archive_dir, settings.id_rows), partial(join, settings))
 
 
 def train(settings: Settings, source: Source, progress: Progress) -> Trained:

@@ -159,7 +159,8 @@ def model_scorer(model: FusionTransformer, table: ContentTable) -> BlockScorer:
 def _untrained(learned: TrainingSet, plan: FitPlan) -> FusionTransformer:
     torch.manual_seed(plan.worker.seed)
     model = FusionTransformer(FusionConfig(learned.table.shape, plan.width))
-    warm_start(model, learned.users, Popularities(learned).counts(FOREVER_DAYS), plan.worker.seed)
+    counts = Popularities(learned).counts(FOREVER_DAYS)
+    warm_start(model, learned.table.id_rows(), learned.users, counts, plan.worker.seed)
     return model
 
 

@@ -22,6 +22,7 @@ from training.evaluation.protocol import TestUser
 from training.evaluation.ranking import rank_targets
 from training.head_training import encode_users
 from training.model.fusion import MOST_LOG_SCALE, FusionTransformer
+from training.model.id_table import SHARED_ROW
 from training.snapshot import Snapshot
 from training.warm_start import popularity_change, recent_counts
 
@@ -51,8 +52,9 @@ class Popularities:
 
     def __init__(self, learned: TrainingSet) -> None:
         self.learned = learned
-        self.ids = learned.table.tokens().ids  # (N,)
+        self.ids = torch.from_numpy(learned.table.id_rows())  # (N,)
         self._known = torch.from_numpy(item_shares(learned.users, len(learned.table.vocabulary)) > 0)  # (N,)
+        self._owned = self._known & (self.ids != SHARED_ROW)  # (N,)
         self._counts: dict[float, NDArray[np.float64]] = {}
 
     def counts(self, half_life_days: float) -> NDArray[np.float64]:
@@ -64,10 +66,13 @@ class Popularities:
         return self._counts[half_life_days]
 
     def bias(self, learned_bias: Tensor, trust: Trust) -> Tensor:
-        """The item bias (N,) that ranks, from the one learned beside the popularity of all times."""
+        """The item bias (N,) that ranks, from the one learned beside the popularity of all times.
+
+        Items that nobody has touched have the same one, and so have those without an id row.
+        """
         change = popularity_change(self.counts(FOREVER_DAYS), self.counts(trust.half_life_days))  # (N,)
         bias = learned_bias + torch.from_numpy(change).to(learned_bias)
-        return torch.where(self._known, bias, torch.quantile(bias[self._known], trust.newcomers))
+        return torch.where(self._owned, bias, torch.quantile(bias[self._owned], trust.newcomers))
 
 
 class _Judge:

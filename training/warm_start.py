@@ -4,6 +4,7 @@ With the user tower's decayed mean this starts the model as a low-rank item-to-i
 what it misses, in seconds instead of hours. U users, N items, D width.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,35 +14,57 @@ from torch import Tensor
 
 from training.data.sequences import UserSequence
 from training.model.fusion import FusionTransformer
+from training.model.id_table import SHARED_ROW
 
 HALF_LIVES_DAYS = (2.0, 7.0, 28.0, 365.0)
 """Half-lives of popularity to choose from: a shop of seasons forgets in days, a grocer hardly ever."""
 
 DAY_MS = 86_400_000
+UNTOUCHED = 0.5
+"""What an item that nobody has touched counts as."""
+
 ROUNDS = 12
 SMOOTHING = 0.02
 """Added to an item's share of users before dividing by its root: keeps rare items from looking alike by chance."""
 
 
-def warm_start(model: FusionTransformer, users: Sequence[UserSequence], counts: NDArray[np.float64], seed: int) -> None:
-    """Sets the item bias (from `recent_counts`, (N,)) and the id embedding of a fresh model on the CPU."""
-    items = len(counts)
-    rows = min(items, model.config.content.id_rows)
+def warm_start(
+    model: FusionTransformer,
+    ids: NDArray[np.int64],
+    users: Sequence[UserSequence],
+    counts: NDArray[np.float64],
+    seed: int,
+) -> None:
+    """Sets the item bias and the id embedding of a fresh model on the CPU.
+
+    Args:
+        model: What is to be trained.
+        ids: Row of each item's id embedding, (N,); 0 for an item without one, whose bias is an untouched item's.
+        users: What it will learn.
+        counts: `recent_counts` of it, (N,).
+        seed: Of the subspace that the correlations are sought in.
+    """
+    owned = np.flatnonzero(ids)
+    rows = torch.from_numpy(ids[owned])
     logs = np.log(counts)
-    vectors = correlation_vectors(users, items, model.config.width, seed)
+    vectors = correlation_vectors(users, len(counts), model.config.width, seed)
     with torch.no_grad():
-        model.bias.weight[1 : rows + 1, 0] = torch.from_numpy((logs - logs.mean())[:rows]).float()
-        model.item_tower.ids.weight[1 : rows + 1] = vectors[:rows]
+        model.bias.weight[rows, 0] = torch.from_numpy((logs - logs.mean())[owned]).float()
+        model.bias.weight[SHARED_ROW] = math.log(UNTOUCHED) - logs.mean()
+        model.item_tower.ids.weight[rows] = vectors[torch.from_numpy(owned)]
         centre = torch.from_numpy(counts).float() @ vectors  # (D,): a user of whom nothing is known
         model.user_tower.start.copy_(torch.nn.functional.normalize(centre, dim=0) * 0.1)
 
 
-def refresh_popularity(model: FusionTransformer, before: NDArray[np.float64], after: NDArray[np.float64]) -> None:
+def refresh_popularity(
+    model: FusionTransformer, ids: NDArray[np.int64], before: NDArray[np.float64], after: NDArray[np.float64]
+) -> None:
     """Moves the item bias by how popularity has changed between two `recent_counts` (N,), keeping what was learned."""
     change = popularity_change(before, after)
-    rows = min(len(change), model.config.content.id_rows)
+    owned = np.flatnonzero(ids)
     with torch.no_grad():
-        model.bias.weight[1 : rows + 1, 0] += torch.from_numpy(change[:rows]).to(model.bias.weight)
+        model.bias.weight[torch.from_numpy(ids[owned]), 0] += torch.from_numpy(change[owned]).to(model.bias.weight)
+        model.bias.weight[SHARED_ROW] += math.log(before.sum() / after.sum())
 
 
 def popularity_change(before: NDArray[np.float64], after: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -66,7 +89,7 @@ def best_half_life(users: Sequence[UserSequence], items: int, cut_ms: int) -> fl
 
 def recent_counts(users: Sequence[UserSequence], items: int, now_ms: int, half_life_days: float) -> NDArray[np.float64]:
     """First touches of each item, (N,), halved every `half_life_days`; at least one half."""
-    counts = np.full(items, 0.5)
+    counts = np.full(items, UNTOUCHED)
     for user in users:
         ages_days = (now_ms - user.times_ms[user.fresh]) / DAY_MS
         np.add.at(counts, user.items[user.fresh], np.exp2(-ages_days / half_life_days))

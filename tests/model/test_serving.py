@@ -46,7 +46,7 @@ def published(directory: Path) -> Path:
     for weight in (model.heads.out.weight, model.heads.direct.weight, model.bias.weight):
         torch.nn.init.normal_(weight, std=0.3)
     facts = tuple(ItemFacts.of(table.item(item_id)) for item_id in table.vocabulary)
-    made = Checkpoint(model, table.vocabulary, facts, Snapshot.of(model, table).vectors.numpy())
+    made = Checkpoint(model, table.vocabulary, facts, Snapshot.of(model, table).vectors.numpy(), table.ids)
     version = PublishedVersion(
         version=ModelVersion("v1"),
         parent=None,

@@ -1,4 +1,5 @@
 import copy
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -6,10 +7,11 @@ import torch
 from contracts.examples import TrainingExample
 from contracts.ids import EventId, ItemId
 from tests.builders import shop
-from training.incremental.learner import Learner
+from training.incremental.learner import GONE_KEPT, Learner
 from training.model.checkpoint import Checkpoint
 from training.model.content import ContentTable
 from training.model.features import ItemFacts
+from training.model.id_table import SHARED_ROW
 from training.snapshot import Snapshot
 
 
@@ -17,7 +19,9 @@ def learner() -> Learner:
     torch.manual_seed(0)
     table = shop.table(shop.contents())
     model = shop.model(table)
-    base = Checkpoint(model, table.vocabulary, (ItemFacts(),) * 12, Snapshot.of(model, table).vectors.numpy())
+    base = Checkpoint(
+        model, table.vocabulary, (ItemFacts(),) * 12, Snapshot.of(model, table).vectors.numpy(), table.ids
+    )
     return Learner(base, ContentTableOf(base).table, seed=0)
 
 
@@ -25,8 +29,16 @@ class ContentTableOf:
     """The table of a base's vocabulary, described."""
 
     def __init__(self, base: Checkpoint) -> None:
-        self.table = ContentTable(base.model.config.content, base.vocabulary)
+        self.table = ContentTable(base.model.config.content, base.vocabulary, base.ids)
         self.table.put(shop.contents())
+
+
+def row_of(under_test: Learner, item_id: ItemId) -> int:
+    index = under_test.table.vocabulary.index(item_id)
+    assert index is not None
+    row = int(under_test.table.id_rows()[index])
+    assert row == under_test.table.ids.row(item_id)
+    return row
 
 
 def clicks(start: int, count: int) -> list[TrainingExample]:
@@ -94,11 +106,87 @@ def test_a_new_item_has_a_vector_at_once_and_can_be_learned() -> None:
     assert under_test.checkpoint().item_matrix.shape == (13, 16)
 
 
-def test_more_new_items_than_spare_id_rows_are_served_by_their_content() -> None:
+def test_more_new_items_than_id_rows_are_served_by_their_content() -> None:
     under_test = learner()
     under_test.describe(shop.contents(40)[12:])
     assert under_test.observe([shop.example(0, "i39", ("i38",))]).examples == 1
     assert under_test.checkpoint().item_matrix.shape == (40, 16)
+
+
+def test_a_new_item_earns_an_id_row_when_it_is_wanted_again_and_its_vector_does_not_jump() -> None:
+    under_test, new = learner(), ItemId("i12")
+    described = under_test.describe([shop.contents(13)[12]])[new]
+    under_test.observe([shop.example(0, "i12")])
+    assert row_of(under_test, new) == SHARED_ROW
+    for group in under_test._optimizer.param_groups:
+        group["lr"] = 0.0
+    under_test.observe([shop.example(1, "i12")])
+    assert row_of(under_test, new) > len(shop.contents())
+    assert under_test.checkpoint().item_matrix[12] @ described > 0.95
+
+
+def test_a_row_that_changes_hands_begins_without_the_weights_and_moments_of_the_item_before() -> None:
+    under_test = learner()
+    for start in range(0, 160, 16):
+        under_test.observe(clicks(start, 16))
+    left = [content.item.item_id for content in shop.contents() if content.item.item_id not in ("i1", "i2", "i5")]
+    under_test.retire(left)
+    new = shop.contents(20)[12:]
+    under_test.describe(new)
+    ids, optimizer = under_test.model.item_tower.ids.weight, under_test._optimizer
+    before = ids.detach().clone()
+    under_test._learn = lambda batch: None  # type: ignore[method-assign]  # what stands there before the step
+    under_test.observe([shop.example(200 + number, f"i{12 + number % 8}") for number in range(16)])
+    rows = [row_of(under_test, content.item.item_id) for content in new]
+    assert SHARED_ROW not in rows
+    taken = [row for row in rows if row <= len(shop.contents())]
+    assert len(taken) == len(new) - 4  # four were to spare
+    assert before[taken].norm(dim=1).min() > 0
+    assert not ids[rows].any()
+    for parameter in (ids, under_test.model.bias.weight):
+        for moment in ("exp_avg", "exp_avg_sq"):
+            assert not optimizer.state[parameter][moment][rows].any()
+    assert row_of(under_test, ItemId("i5")) != SHARED_ROW  # seen lately
+
+
+def test_a_refused_round_takes_back_the_id_rows_that_it_gave() -> None:
+    under_test, new = learner(), ItemId("i12")
+    under_test.describe([shop.contents(13)[12]])
+    under_test.observe([shop.example(0, "i12"), shop.example(1, "i12")])
+    assert row_of(under_test, new) != SHARED_ROW
+    under_test.roll_back()
+    assert row_of(under_test, new) == SHARED_ROW
+    under_test.observe([shop.example(2, "i12"), shop.example(3, "i12")])
+    assert row_of(under_test, new) != SHARED_ROW
+
+
+def test_items_that_come_and_go_for_ever_need_no_more_memory_than_the_catalogue() -> None:
+    under_test, live = learner(), [content.item.item_id for content in shop.contents()]
+    template = shop.contents(1)[0]
+    for generation in range(120):
+        new = [
+            replace(template, item=template.item.model_copy(update={"item_id": ItemId(f"g{generation}-{number}")}))
+            for number in range(20)
+        ]
+        under_test.describe(new)
+        names = [content.item.item_id for content in new]
+        under_test.observe([shop.example(generation, name, (live[0],)) for name in names[:4] * 2])
+        under_test.retire(live)
+        live = names
+    assert len(under_test.table.vocabulary) <= 2 * GONE_KEPT + 20
+    assert len(under_test.table.ids) <= under_test.table.ids.rows_in_all == 16
+    assert all(row_of(under_test, name) != SHARED_ROW for name in live[:4])
+    saved = under_test.checkpoint()
+    assert len(saved.vocabulary) == len(saved.item_matrix) == len(under_test.table.vocabulary)
+
+
+def test_an_item_that_left_is_still_read_in_histories_and_may_come_back() -> None:
+    under_test = learner()
+    under_test.retire([ItemId("i1")])
+    with_it, without = under_test.observe([shop.example(0, "i5", ("i1",))]), under_test.observe([shop.example(0, "i5")])
+    assert with_it.softmax_loss != without.softmax_loss
+    under_test.describe([shop.contents()[1]])
+    assert under_test._gone == {}
 
 
 def test_a_checkpoint_is_independent_of_later_learning() -> None:

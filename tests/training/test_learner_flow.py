@@ -98,7 +98,7 @@ class Loop:
         table = shop.table(shop.contents())
         model = shop.model(table)
         facts = tuple(ItemFacts.of(table.item(item_id)) for item_id in table.vocabulary)
-        made = Checkpoint(model, table.vocabulary, facts, Snapshot.of(model, table).vectors.numpy())
+        made = Checkpoint(model, table.vocabulary, facts, Snapshot.of(model, table).vectors.numpy(), table.ids)
         version = PublishedVersion(
             version=ModelVersion(name), parent=None, origin="batch", created_at=self.now, data_from=None,
             data_to=data_to, examples=100,

@@ -173,7 +173,9 @@ def test_a_model_without_a_query_tower_says_so(table: ContentTable) -> None:
 def saved(directory: Path, model: FusionTransformer, table: ContentTable) -> Path:
     directory.mkdir()
     facts = tuple(ItemFacts.of(table.item(item_id)) for item_id in table.vocabulary)
-    checkpoint.save(directory, Checkpoint(model, table.vocabulary, facts, Snapshot.of(model, table).vectors.numpy()))
+    checkpoint.save(
+        directory, Checkpoint(model, table.vocabulary, facts, Snapshot.of(model, table).vectors.numpy(), table.ids)
+    )
     return directory
 
 

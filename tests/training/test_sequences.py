@@ -6,11 +6,12 @@ from contracts.events import EventKind
 from contracts.features import HISTORY_LENGTH
 from contracts.ids import ExampleId, ItemId, UserId
 from tests.builders import shop
-from training.data.archive_set import training_set
+from training.data.archive_set import SPARE_ID_ROWS, training_set
 from training.data.collate import Epoch, batches, collate
 from training.data.sequences import ExampleRow, UserSequence, sequences, windows
 from training.model.vocabulary import Vocabulary
 
+WANTED = {"i1": 15, "i2": 25, "i3": 20}
 VOCABULARY = Vocabulary(ItemId(f"i{place}") for place in range(200))
 
 
@@ -88,3 +89,16 @@ def test_too_few_interactions_say_how_many_and_what_to_do() -> None:
 def test_an_empty_catalogue_says_so() -> None:
     with pytest.raises(NotEnoughData, match="found 0 items"):
         training_set([], shop.rows(), where="here")
+
+
+def test_where_id_rows_are_few_the_items_touched_most_have_them() -> None:
+    rows = [row(f"{item}-{time}", item, time) for item, times in WANTED.items() for time in range(times)]
+    made = training_set(shop.contents(4), rows, "a log", most_ids=2)
+    assert [bool(made.table.ids.row(ItemId(item))) for item in WANTED] == [False, True, True]
+    assert made.table.shape.id_rows == 2
+
+
+def test_an_item_that_nobody_touched_has_no_id_row_and_some_rows_are_left_for_it() -> None:
+    made = training_set(shop.contents(4), [row(f"e{time}", f"i{time % 3}", time) for time in range(60)], "a log")
+    assert made.table.id_rows().astype(bool).tolist() == [True, True, True, False]
+    assert made.table.shape.id_rows == 3 + SPARE_ID_ROWS

@@ -78,12 +78,10 @@ def quality(variant: Variant, users: Sequence[TestUser], without_history: bool) 
 def scorer(variant: Variant) -> BlockScorer:
     """Retrieval logits (B, N) of a variant, as `tower_fit.model_scorer` of its model."""
     scale = float(variant.model.scale().detach())
-    ids = np.arange(len(variant.items))
-    bias = variant.model.bias.weight.detach().numpy()[np.where(ids < variant.model.config.content.id_rows, ids + 1, 0)]
 
     def scores(users: Sequence[TestUser]) -> NDArray[np.float32]:
-        logits: NDArray[np.float32] = scale * encoded(variant, users) @ variant.items.T + bias.T  # (B, N)
-        return logits
+        logits = scale * encoded(variant, users) @ variant.items.T + variant.bias  # (B, N)
+        return logits.astype(np.float32, copy=False)
 
     return scores
 

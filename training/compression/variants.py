@@ -73,6 +73,7 @@ class Variant:
         model: The weights that it ranks with; of the user tower `encoder` may have other ones.
         encoder: Runs the user tower.
         items: (N, D) float32 item vectors as they rank.
+        bias: (N,) float32 learned popularity.
         tower_bytes: Size of the file of the user tower.
         item_bytes: Size of the item vectors.
     """
@@ -80,6 +81,7 @@ class Variant:
     model: FusionTransformer
     encoder: UserEncoder
     items: Vectors
+    bias: Vectors
     tower_bytes: int
     item_bytes: int
 
@@ -183,11 +185,12 @@ def variant_of(form: Form, model: FusionTransformer, table: ContentTable) -> Var
         ModelError: no engine of that name, or it does not agree with torch.
     """
     encoder, size = _known(ENGINES, form.engine, "engine")(model)
-    items = np.ascontiguousarray(Snapshot.of(model, table).vectors.numpy())
+    snapshot = Snapshot.of(model, table)
+    items, bias = np.ascontiguousarray(snapshot.vectors.numpy()), snapshot.bias.numpy()
     if not form.int8_items:
-        return Variant(model, encoder, items, size, items.nbytes)
+        return Variant(model, encoder, items, bias, size, items.nbytes)
     codes = Int8Items.of(items)
-    return Variant(model, encoder, codes.vectors(), size, codes.nbytes)
+    return Variant(model, encoder, codes.vectors(), bias, size, codes.nbytes)
 
 
 def _known(choices: dict[str, Choice], name: str, what: str) -> Choice:

@@ -1,9 +1,11 @@
 """The training set as the archive holds it: examples, the catalogue as it stands last, and its content vectors."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from contracts.catalogue import Item
 from contracts.clock import to_ms
@@ -12,14 +14,18 @@ from contracts.events import EventKind
 from contracts.ids import ItemId, PictureKey
 from contracts.vectors import vector_from_base64
 from feature_repo.archive import ArchiveReader
-from training.data.sequences import ExampleRow, UserSequence, sequences
+from training.data.sequences import ExampleRow, UserSequence, item_counts, sequences
 from training.model.content import ContentShape, ContentTable, ItemContent
+from training.model.id_table import IdTable
 from training.model.vocabulary import Vocabulary
 
 LEAST_POSITIVES = 50
 LEAST_ITEMS = 2
 SPARE_ID_ROWS = 256
-"""Id embeddings kept free for items that come between two batch trainings; the learner trains them."""
+"""Id rows kept free at least for items that earn one between two batch trainings; the learner trains them."""
+
+MOST_ID_ROWS = 1_000_000
+"""Where nothing else is said: at 64 numbers a row, with both moments of Adam, under a gigabyte."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +60,13 @@ class TrainingSet:
         shown = tuple(row for row in self.shown if row.at_ms < at_ms)
         return TrainingSet(self.table, users, shown, sum(len(user) for user in users) + len(shown))
 
+    def with_own_ids(self) -> "TrainingSet":
+        """The same with id rows for the items that these users touched, and for no others."""
+        return replace(self, table=self.table.with_ids(id_table(self.users, self.table.vocabulary)))
 
-def read(archive_dir: Path) -> TrainingSet:
-    """Reads the archive.
+
+def read(archive_dir: Path, most_ids: int = MOST_ID_ROWS) -> TrainingSet:
+    """Reads the archive; `most_ids` as `id_table`.
 
     Raises:
         NotEnoughData: too few items or interactions to train on.
@@ -74,10 +84,12 @@ def read(archive_dir: Path) -> TrainingSet:
         )
         for row in archive.read("feedback", columns).to_pylist()
     ]
-    return training_set(contents, rows, where=str(archive_dir))
+    return training_set(contents, rows, where=str(archive_dir), most_ids=most_ids)
 
 
-def training_set(contents: Sequence[ItemContent], rows: Sequence[ExampleRow], where: str) -> TrainingSet:
+def training_set(
+    contents: Sequence[ItemContent], rows: Sequence[ExampleRow], where: str, most_ids: int = MOST_ID_ROWS
+) -> TrainingSet:
     """A training set of items and examples; examples of items that are not in the catalogue are left out.
 
     Raises:
@@ -96,11 +108,32 @@ def training_set(contents: Sequence[ItemContent], rows: Sequence[ExampleRow], wh
             f"{LEAST_POSITIVES}; replay or collect events first, and check that their items are in the catalogue"
         )
     widths = [max((len(v) for v in vectors if v is not None), default=0) for vectors in _columns(contents)]
-    spare = max(SPARE_ID_ROWS, len(contents) // 4)
-    table = ContentTable(ContentShape(widths[0], widths[1], len(contents) + spare), vocabulary)
+    ids = id_table(users, vocabulary, most_ids)
+    table = ContentTable(ContentShape(widths[0], widths[1], ids.rows_in_all), vocabulary, ids)
     table.put(contents)
     shown = tuple(row for row in rows if row.outcome is None and row.item_id in vocabulary)
     return TrainingSet(table, tuple(users), shown, len(rows))
+
+
+def id_table(users: Sequence[UserSequence], vocabulary: Vocabulary, most: int = MOST_ID_ROWS) -> IdTable:
+    """Id rows for the items that users have touched, the one touched last the last to leave, and some to spare.
+
+    Of an item that nobody has touched there is nothing to learn but its content.
+
+    Args:
+        users: What is learned.
+        vocabulary: All items.
+        most: Rows at most, spare ones among them; where more items were touched the rarest of them have none.
+    """
+    counts = item_counts(users, len(vocabulary))  # (N,)
+    touched = np.flatnonzero(counts)
+    rows = min(len(touched) + max(SPARE_ID_ROWS, len(touched) // 4), most)
+    frequent = touched[np.argsort(-counts[touched], kind="stable")][:rows]
+    lately = np.zeros(len(vocabulary), dtype=np.int64)
+    for user in users:
+        np.maximum.at(lately, user.items, user.times_ms)
+    oldest_first = frequent[np.lexsort((frequent, lately[frequent]))]
+    return IdTable(rows, [vocabulary.ids[index] for index in oldest_first.tolist()])
 
 
 def _columns(contents: Sequence[ItemContent]) -> tuple[list[Any], list[Any]]:

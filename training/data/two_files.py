@@ -15,13 +15,14 @@ import numpy as np
 from contracts.errors import NotEnoughData
 from contracts.ids import ItemId
 from contracts.ports import Vectors
-from training.data.archive_set import LEAST_ITEMS, SPARE_ID_ROWS, TrainingSet
+from training.data.archive_set import LEAST_ITEMS, TrainingSet
 from training.data.event_columns import read_interactions
 from training.data.interactions import Interactions, user_sequences
 from training.data.item_columns import ItemRow, read_items
 from training.data.rejected import Rejected
 from training.loop import Progress
 from training.model.content import ContentShape, ContentTable, ItemContent
+from training.model.id_table import IdTable
 from training.model.vocabulary import Vocabulary
 
 LEAST_INTERACTIONS = 10
@@ -91,7 +92,7 @@ def read_two_files(events: Path, items: Path | None, encoders: Encoders, progres
 def as_training_set(log: Interactions, table: ContentTable) -> TrainingSet:
     """The users of a log over the items of a table, which has them all."""
     places = np.array([table.vocabulary.index(ItemId(item_id)) for item_id in log.item_ids], dtype=np.int64)
-    return TrainingSet(table, user_sequences(log, places), (), len(log))
+    return TrainingSet(table, user_sequences(log, places), (), len(log)).with_own_ids()
 
 
 def content_table(
@@ -101,7 +102,7 @@ def content_table(
     rejected: Rejected,
     told: Callable[[float], None],
 ) -> ContentTable:
-    """All items by sorted id with their content encoded.
+    """All items by sorted id with their content encoded, none with an id row: `TrainingSet.with_own_ids` gives those.
 
     Args:
         touched: Ids of the interactions' items.
@@ -122,8 +123,7 @@ def content_table(
         for content in _encoded(rows[start : start + ENCODED_AT_ONCE], encoders, rejected, told, start / len(rows))
     ]
     widths = [max((len(v) for v in vectors if v is not None), default=0) for vectors in _columns(contents)]
-    spare = max(SPARE_ID_ROWS, len(ids) // 4)
-    table = ContentTable(ContentShape(widths[0], widths[1], len(ids) + spare), Vocabulary(map(ItemId, ids)))
+    table = ContentTable(ContentShape(widths[0], widths[1], 0), Vocabulary(map(ItemId, ids)), IdTable(0))
     table.put(contents)
     return table
 

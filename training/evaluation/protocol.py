@@ -1,7 +1,8 @@
 """Who is asked for what: protocols cut a log into what may be learned, what settings may be chosen on, and the test.
 
 Three protocols, each named in every table: leave-one-out, time split, sessions. No test interaction is ever in
-`training` or `newer`; a validation interaction is in `newer` alone.
+`training` or `newer`; a validation interaction is in `newer` alone. Each of both has id rows for what it holds itself:
+an item which the test alone has is known by its content, as a new one in a shop.
 """
 
 from collections.abc import Iterable, Sequence
@@ -84,7 +85,7 @@ def leave_one_out(log: TrainingSet, least: int = LEAST_USERS) -> Split:
         if len(user) >= 2:
             test.append(_asked(user, len(user) - 1))
     _require(test, least, "users with at least two interactions")
-    training = part_of(log, learned)
+    training = part_of(log, learned).with_own_ids()
     asked_ms = max(user.at_ms for user in test)
     return Split("leave-one-out", training, tuple(validation), training, tuple(test), True, asked_ms)
 
@@ -107,7 +108,7 @@ def time_split(log: TrainingSet, cut_ms: int | None = None, least: int = LEAST_U
         NotEnoughData: fewer than `least` users touch anything before the cut and anything new after it.
     """
     cut_ms = newest_share_from(log, TEST_SHARE) if cut_ms is None else cut_ms
-    newer = log.before(cut_ms)
+    newer = log.before(cut_ms).with_own_ids()
     everyone = users_after(log, cut_ms)
     known = item_counts(newer.users, len(log.table.vocabulary)) > 0  # (N,)
     test, newcomers = _narrowed(everyone, known), _narrowed(everyone, ~known)
@@ -119,7 +120,7 @@ def time_split(log: TrainingSet, cut_ms: int | None = None, least: int = LEAST_U
         training = newer.before(chosen_on_ms)
     name = f"time split at {from_ms(cut_ms).isoformat()}"
     validation = users_after(newer, chosen_on_ms)
-    return Split(name, training, tuple(validation), newer, tuple(test), True, cut_ms, tuple(newcomers))
+    return Split(name, training.with_own_ids(), tuple(validation), newer, tuple(test), True, cut_ms, tuple(newcomers))
 
 
 def users_after(log: TrainingSet, cut_ms: int) -> list[TestUser]:
@@ -156,7 +157,7 @@ def session_split(sessions: TrainingSet, test: Sequence[TestUser] | None = None,
     _require(test, least, "test prefixes with a next item")
     first = len(every) - max(1, round(VALIDATION_SHARE * len(every)))
     validation = prefixes(every[first:])[:MOST_VALIDATION_PREFIXES]
-    newer, training = part_of(sessions, every), part_of(sessions, every[:first])
+    newer, training = (part_of(sessions, part).with_own_ids() for part in (every, every[:first]))
     return Split("sessions", training, tuple(validation), newer, tuple(test), False, min(user.at_ms for user in test))
 
 
@@ -182,9 +183,9 @@ def k_folds(log: TrainingSet, folds: int, seed: int) -> list[Split]:
         splits.append(
             Split(
                 f"leave-one-out, {folds} folds of users",
-                part_of(log, learned or others),
+                part_of(log, learned or others).with_own_ids(),
                 tuple(_asked(user, len(user) - 1) for user in chosen_on if len(user) >= 2),
-                part_of(log, others),
+                part_of(log, others).with_own_ids(),
                 test,
                 True,
                 max(user.at_ms for user in test),

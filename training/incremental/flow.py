@@ -35,6 +35,7 @@ from training.incremental.retention import retire
 from training.model import checkpoint
 from training.model.content import ContentTable
 from training.model.features import HEAD_FEATURES
+from training.model.id_table import IdRule
 from training.publish import IndexedVectors, Shelves, publish, upsert
 
 log = logging.getLogger(__name__)
@@ -149,7 +150,8 @@ class LearnerFlow:
             log.error("cannot learn from version %s: %s", announced.version, error)
             self._metrics.failures.labels(error.reason).inc()
             return
-        table = ContentTable(base.model.config.content, base.vocabulary)
+        base.ids.rule = IdRule(self._settings.id_admit_after)
+        table = ContentTable(base.model.config.content, base.vocabulary, base.ids)
         for item_id in sorted(self.catalogue.items):
             try:
                 table.put([self.catalogue.content(item_id)])
@@ -175,6 +177,7 @@ class LearnerFlow:
             gone = sorted(changes.deleted)
             self._shelves.index.delete(MODEL_ITEMS, gone)
             line.indexed.gone(gone)
+            line.learner.retire(gone)
         vectors: dict[ItemId, Vectors] = {}
         for item_id in sorted(changes.described):
             try:
@@ -274,6 +277,9 @@ class LearnerFlow:
         line.version = version
         line.learner.start_round()
         self._metrics.versions.inc()
+        ids = line.learner.table.ids
+        self._metrics.id_rows.labels("used").set(len(ids))
+        self._metrics.id_rows.labels("free").set(ids.rows_in_all - len(ids))
         for event_id in learned:
             self._stamp(event_id, Stage.PUBLISHED, announced_at, version.version)
         retire(self._shelves.store)

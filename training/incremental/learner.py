@@ -1,7 +1,8 @@
 """The learner's core: test on new examples, then learn from them and from some old ones, in small steps.
 
-It knows no log, store or index. A round is what happens between two publications; `snapshot` and `roll_back` bound it.
-B examples, T interactions, N items, D width.
+It knows no log, store or index. A round is what happens between two publications; `start_round` and `roll_back` bound
+it. Items that are seen earn id rows, and those not seen for long give them up (`training/model/id_table.py`): however
+many new items come, the learner's memory is that of the catalogue. B examples, T interactions, N items, D width.
 """
 
 import copy
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from contracts.clock import to_ms
 from contracts.examples import TrainingExample
 from contracts.ids import EventId, ItemId
 from contracts.ports import Vectors
@@ -23,6 +25,7 @@ from training.model.checkpoint import Checkpoint
 from training.model.content import ContentTable, ItemContent
 from training.model.features import HEAD_FEATURES, ItemFacts
 from training.model.fusion import FusionTransformer
+from training.model.id_table import SHARED_ROW
 from training.snapshot import Snapshot
 
 LEARNING_RATE = 1e-3
@@ -31,6 +34,9 @@ REPLAYED_PER_NEW = 2
 
 RESERVOIR = 20_000
 SAMPLED_ITEMS = 4096
+
+GONE_KEPT = 1000
+"""Items that left the catalogue but are still known, at least: a history may hold them for a while."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +76,8 @@ class Learner:
     """State: model, optimizer, content of the items, reservoir, and the round under way.
 
     Args:
-        base: The version that it starts from.
-        table: Content of the items, of the base's vocabulary (it may have more).
+        base: The version that it starts from; its model becomes the learner's own.
+        table: Content of the items with the base's id rows; items that it does not describe have left the catalogue.
         seed: Of the replay's draws.
     """
 
@@ -83,8 +89,10 @@ class Learner:
         self._rng = np.random.default_rng(seed)
         self._parameters = [p for name, p in self.model.named_parameters() if not name.startswith("heads.features")]
         self._optimizer = torch.optim.AdamW(self._parameters, lr=LEARNING_RATE, weight_decay=0.0)
-        self._snapshot = copy.deepcopy(self.model.state_dict())
-        self._vectors = Snapshot.of(self.model, table).vectors
+        self._keep()
+        self._current = Snapshot.of(self.model, self.table)
+        self._gone: dict[ItemId, None] = {}
+        self.retire(item_id for item_id in base.vocabulary if table.item(item_id) is None)
 
     def observe(self, examples: Sequence[TrainingExample]) -> StepMetrics:
         """Tests the model on the examples, then learns from them and from `REPLAYED_PER_NEW` old ones a new history.
@@ -98,6 +106,7 @@ class Learner:
         for example in examples:
             self.reservoir.add(example)
         if len(batch):
+            self._see(examples)
             self._learn(batch if not old else encode_examples([*examples, *old], self.table.vocabulary))
         self.round.examples += len(batch)
         self.round.traced += [example.event_id for example in examples if example.traced and example.event_id]
@@ -113,11 +122,29 @@ class Learner:
         """Takes items in, new or changed, and gives their vectors, (D,) each. Raises InvalidMessage."""
         every = list(contents)
         self.table.put(every)
+        for content in every:
+            self._gone.pop(content.item.item_id, None)
         places = np.array([self.table.vocabulary.admit(content.item.item_id) for content in every], dtype=np.int64)
         self.model.eval()
         with torch.no_grad():
             vectors = self.model.items(self.table.tokens(places)).numpy()
         return {content.item.item_id: vector for content, vector in zip(every, vectors, strict=True)}
+
+    def retire(self, items: Iterable[ItemId]) -> None:
+        """Items left the catalogue: their id rows are the first to be given to others.
+
+        Histories may go on holding them, so they stay known until there are too many of them.
+        """
+        self._gone |= {item_id: None for item_id in items if item_id in self.table.vocabulary}
+        self.table.ids.retire(self._gone)
+        most = max(GONE_KEPT, len(self.table.vocabulary) // 4)
+        if len(self._gone) <= most:
+            return
+        forgotten = list(self._gone)[: len(self._gone) - most // 2]
+        for item_id in forgotten:
+            del self._gone[item_id]
+        self.table = self.table.without(frozenset(forgotten))
+        self._current = Snapshot.of(self.model, self.table)
 
     def probe(self, count: int = 256) -> float:
         """Loss of the present weights on remembered positives; 0 where none is remembered."""
@@ -133,26 +160,58 @@ class Learner:
         """A copy of the model with the item matrix by its present weights."""
         model = copy.deepcopy(self.model).eval()
         facts = tuple(ItemFacts.of(self.table.item(item_id)) for item_id in self.table.vocabulary)
-        self._vectors = Snapshot.of(model, self.table).vectors
-        return Checkpoint(model, self.table.vocabulary.copy(), facts, self._vectors.numpy())
+        self._current = Snapshot.of(model, self.table)
+        return Checkpoint(
+            model, self.table.vocabulary.copy(), facts, self._current.vectors.numpy(), self.table.ids.copy()
+        )
 
     def start_round(self) -> None:
         """Ends the round as published: its weights are what a later refusal goes back to."""
-        self._snapshot = copy.deepcopy(self.model.state_dict())
+        self._keep()
         self.round = Round()
 
     def roll_back(self) -> None:
-        """Ends the round as refused: weights go back to the round's start, the optimizer begins anew."""
-        self.model.load_state_dict(self._snapshot)
+        """Ends the round as refused: weights and id rows are those of its start, the optimizer begins anew."""
+        self.model.load_state_dict(self._kept_weights)
+        ids = self._kept_ids.copy()
+        ids.release([item_id for item_id in ids if item_id not in self.table.vocabulary])
+        self.table = self.table.with_ids(ids)
+        self.table.ids.retire(self._gone)
         self._optimizer = torch.optim.AdamW(self._parameters, lr=LEARNING_RATE, weight_decay=0.0)
-        self._vectors = Snapshot.of(self.model, self.table).vectors
+        self._current = Snapshot.of(self.model, self.table)
         self.round = Round()
+
+    def _keep(self) -> None:
+        self._kept_weights = copy.deepcopy(self.model.state_dict())
+        self._kept_ids = self.table.ids.copy()
+
+    def _see(self, examples: Sequence[TrainingExample]) -> None:
+        """Items that were wanted earn id rows; a row that changes hands begins anew, its moments of Adam too."""
+        wanted = [
+            example.item_id
+            for example in examples
+            if example.outcome is not None and example.item_id in self.table.vocabulary
+        ]
+        if not wanted:
+            return
+        gained = self.table.observe(wanted, to_ms(max(example.at for example in examples))).gained
+        if not gained:
+            return
+        rows = torch.tensor(list(gained.values()))  # (rows,)
+        ids, bias = self.model.item_tower.ids.weight, self.model.bias.weight
+        with torch.no_grad():
+            ids[rows] = 0.0  # content alone, as before it had a row
+            bias[rows] = bias[SHARED_ROW].clone()
+        for parameter in (ids, bias):
+            for moment in ("exp_avg", "exp_avg_sq"):
+                if moment in self._optimizer.state[parameter]:
+                    self._optimizer.state[parameter][moment][rows] = 0.0
 
     def _test(self, batch: ExampleBatch, fresh: bool = False) -> StepMetrics:
         nan = float("nan")
         if not len(batch):
             return StepMetrics(0, 0, nan, nan, nan)
-        snapshot = Snapshot.of(self.model, self.table) if fresh else self._current()
+        snapshot = Snapshot.of(self.model, self.table) if fresh else self._of_round()
         self.model.eval()
         with torch.no_grad():
             users = batch.users(self.model, snapshot.vectors)  # (B, D)
@@ -176,7 +235,7 @@ class Learner:
         tokens = self.table.tokens(compared)
         items = self.model.items(tokens)  # (K, D): a part of the catalogue when it is large
         places = torch.from_numpy(np.searchsorted(compared, batch.targets.numpy()))  # (B,)
-        users = batch.users(self.model, self._current().vectors)  # (B, D): histories by the vectors of the round
+        users = batch.users(self.model, self._of_round().vectors)  # (B, D): histories by the vectors of the round
         match = self.model.pair_logits(users, items[places], tokens.ids[places])  # (B,)
         heads = self.model.heads(users, items[places], match, _no_features(len(batch)))  # (B, 3)
         loss = heads_loss(heads, batch.labels, torch.ones_like(heads))
@@ -196,13 +255,12 @@ class Learner:
         drawn = self._rng.integers(0, count, SAMPLED_ITEMS)
         return np.unique(np.concatenate([batch.targets.numpy(), drawn]))
 
-    def _current(self) -> Snapshot:
-        count = len(self.table.vocabulary)
-        if len(self._vectors) < count:
-            self._vectors = Snapshot.of(self.model, self.table).vectors
-        ids = torch.arange(1, count + 1)
-        ids[ids > self.model.config.content.id_rows] = 0
-        return Snapshot(self.model, self._vectors, ids, self.model.item_bias(ids))
+    def _of_round(self) -> Snapshot:
+        """The item vectors of the round's start, or of when items came or went since; popularity and ids as of now."""
+        if len(self._current.vectors) < len(self.table.vocabulary):
+            self._current = Snapshot.of(self.model, self.table)
+        ids = torch.from_numpy(self.table.id_rows())
+        return Snapshot(self.model, self._current.vectors, ids, self.model.item_bias(ids))
 
 
 def _no_features(count: int) -> torch.Tensor:

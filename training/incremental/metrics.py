@@ -24,6 +24,12 @@ class LearnerMetrics:
         self.recall = Gauge(
             "millstream_learner_recall_at_20", "Progressive recall at 20 over all items, last batch", registry=registry
         )
+        self.id_rows = Gauge(
+            "millstream_learner_id_rows",
+            "Rows of the id embedding, used by an item or free",
+            ["state"],
+            registry=registry,
+        )
         self.versions = Counter("millstream_learner_versions", "Versions published", registry=registry)
         self.refusals = Counter(
             "millstream_learner_gate_refusals", "Rounds not published, by verdict", ["verdict"], registry=registry

@@ -20,9 +20,10 @@ from contracts.ports import Vectors
 from training.model.content import ContentShape
 from training.model.features import HEAD_FEATURES, ItemFacts
 from training.model.fusion import FusionConfig, FusionTransformer
+from training.model.id_table import IdTable
 from training.model.vocabulary import Vocabulary
 
-SCHEMA = 1
+SCHEMA = 2
 WEIGHTS = "weights.safetensors"
 DESCRIPTION = "model.json"
 _MATRIX = "item_matrix"
@@ -37,12 +38,14 @@ class Checkpoint:
         vocabulary: Items by index.
         facts: What the heads read of each item, by index.
         item_matrix: (N, D) float32 unit vectors by index, as the item tower gave them at publication.
+        ids: Which items have a row of the id embedding.
     """
 
     model: FusionTransformer
     vocabulary: Vocabulary
     facts: tuple[ItemFacts, ...]
     item_matrix: Vectors
+    ids: IdTable
 
 
 def save(directory: Path, checkpoint: Checkpoint) -> None:
@@ -52,6 +55,7 @@ def save(directory: Path, checkpoint: Checkpoint) -> None:
         "config": asdict(checkpoint.model.config),
         "features": list(HEAD_FEATURES),
         "items": list(checkpoint.vocabulary.ids),
+        "ids": checkpoint.ids.state(),
         "facts": [[fact.category, fact.brand, fact.price_cents] for fact in checkpoint.facts],
     }
     tensors = {f"model.{name}": tensor.contiguous() for name, tensor in checkpoint.model.state_dict().items()}
@@ -92,10 +96,15 @@ def _checkpoint(directory: Path, description: dict[str, Any], tensors: dict[str,
             f"found an item matrix of {tuple(matrix.shape)} and {len(description['facts'])} facts in {directory}; "
             f"expected {(len(vocabulary), config.width)} and {len(vocabulary)}"
         )
+    ids = IdTable.restored(description["ids"])
+    if ids.rows_in_all != config.content.id_rows:
+        raise BadCheckpoint(
+            f"found a table of {ids.rows_in_all} id rows in {directory}; expected {config.content.id_rows}; train again"
+        )
     if not all(bool(torch.isfinite(tensor).all()) for tensor in (matrix, *tensors.values())):
         raise BadCheckpoint(f"found weights that are not finite in {directory}; expected finite ones; train again")
     model = FusionTransformer(config)
     model.load_state_dict({name.removeprefix("model."): tensor for name, tensor in tensors.items()})
     model.eval()
     facts = tuple(ItemFacts(category, brand, price) for category, brand, price in description["facts"])
-    return Checkpoint(model, vocabulary, facts, matrix.numpy())
+    return Checkpoint(model, vocabulary, facts, matrix.numpy(), ids)

@@ -3,7 +3,7 @@
 N items, Dt and Dp widths of text and picture vectors, A attribute slots, M modalities.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,6 +15,7 @@ from contracts.catalogue import Item
 from contracts.errors import InvalidMessage
 from contracts.ids import ItemId
 from contracts.ports import Vectors
+from training.model.id_table import SHARED_ROW, IdTable, Turnover
 from training.model.vocabulary import OTHER_ATTRIBUTES, Vocabulary, attribute_bucket, price_bucket
 
 MODALITIES = ("text", "picture", "category", "brand", "price", "other", "id")
@@ -35,7 +36,7 @@ class ItemContent:
 
 @dataclass(frozen=True)
 class ContentShape:
-    """Widths of the content vectors, and how many items have an id embedding of their own."""
+    """Widths of the content vectors, and how many items may have an id embedding of their own."""
 
     text_width: int
     picture_width: int
@@ -50,7 +51,7 @@ class ItemTokens:
         text: (N, Dt) float32, zeros where missing.
         picture: (N, Dp) float32, zeros where missing.
         attributes: (N, A) int64 hash buckets: category, brand, price, then the others; 0 where missing.
-        ids: (N,) int64 rows of the id embedding, from 1; 0 for an item without one.
+        ids: (N,) int64 rows of the id embedding, from 1; `SHARED_ROW` for an item without one.
         present: (N, M) bool, by the order of `MODALITIES`.
     """
 
@@ -78,11 +79,19 @@ class ItemTokens:
 
 
 class ContentTable:
-    """Content of all items of a vocabulary, by index. An item admitted but not described has only its id."""
+    """Content of all items of a vocabulary, by index. An item that is not described has its id row at most.
 
-    def __init__(self, shape: ContentShape, vocabulary: Vocabulary) -> None:
+    Args:
+        shape: Widths, and rows of the id embedding.
+        vocabulary: Items by index.
+        ids: Which of them have an id row; when None, the first ones.
+    """
+
+    def __init__(self, shape: ContentShape, vocabulary: Vocabulary, ids: IdTable | None = None) -> None:
         self.shape = shape
         self.vocabulary = vocabulary
+        self.ids = IdTable(shape.id_rows, vocabulary.ids[: shape.id_rows]) if ids is None else ids
+        self._id_rows = self.ids.rows(vocabulary)
         self._text = np.zeros((0, shape.text_width), dtype=np.float32)
         self._picture = np.zeros((0, shape.picture_width), dtype=np.float32)
         self._attributes = np.zeros((0, _ATTRIBUTES), dtype=np.int64)
@@ -117,14 +126,59 @@ class ContentTable:
         self._reserve(count)
         rows = np.arange(count) if indices is None else indices
         present = self._present[rows].copy()
-        present[:, -1] = rows < self.shape.id_rows
+        ids = self._id_rows[rows]
+        present[:, -1] = ids != SHARED_ROW
         return ItemTokens(
             text=torch.from_numpy(self._text[rows]),
             picture=torch.from_numpy(self._picture[rows]),
             attributes=torch.from_numpy(self._attributes[rows]),
-            ids=torch.from_numpy(np.where(rows < self.shape.id_rows, rows + 1, 0).astype(np.int64)),
+            ids=torch.from_numpy(ids),
             present=torch.from_numpy(present),
         )
+
+    def id_rows(self) -> NDArray[np.int64]:
+        """Rows of the id embedding of all items, (N,); 0 for an item without one."""
+        self._reserve(len(self.vocabulary))
+        return self._id_rows[: len(self.vocabulary)].copy()
+
+    def observe(self, ids: Sequence[ItemId], now_ms: int) -> Turnover:
+        """Items of the vocabulary that were seen, which may earn id rows: `IdTable.observe`."""
+        turnover = self.ids.observe(ids, now_ms)
+        for item_id in turnover.lost:
+            self._set_id_row(item_id, SHARED_ROW)
+        for item_id, row in turnover.gained.items():
+            self._set_id_row(item_id, row)
+        return turnover
+
+    def with_ids(self, ids: IdTable) -> "ContentTable":
+        """The same items and content with other id rows."""
+        shape = replace(self.shape, id_rows=ids.rows_in_all)
+        return self._part(shape, self.vocabulary.copy(), ids, np.arange(len(self.vocabulary)))
+
+    def without(self, gone: Collection[ItemId]) -> "ContentTable":
+        """A table of the other items alone, under new indices; the id rows of the gone ones are free."""
+        self.ids.release(gone)
+        places = np.flatnonzero([item_id not in gone for item_id in self.vocabulary])
+        kept = Vocabulary(self.vocabulary.ids[place] for place in places.tolist())
+        return self._part(self.shape, kept, self.ids, places)
+
+    def _set_id_row(self, item_id: ItemId, row: int) -> None:
+        index = self.vocabulary.index(item_id)
+        if index is not None:
+            self._reserve(index + 1)
+            self._id_rows[index] = row
+
+    def _part(
+        self, shape: ContentShape, vocabulary: Vocabulary, ids: IdTable, places: NDArray[np.int64]
+    ) -> "ContentTable":
+        """The items at the given places under a vocabulary of as many."""
+        self._reserve(len(self.vocabulary))
+        made = ContentTable(shape, vocabulary, ids)
+        for name in ("_text", "_picture", "_attributes", "_present"):
+            setattr(made, name, getattr(self, name)[places])
+        made._id_rows = ids.rows(vocabulary)
+        made._items = {item_id: item for item_id, item in self._items.items() if item_id in vocabulary}
+        return made
 
     def _presence(self, index: int, text: bool, picture: bool) -> NDArray[np.bool_]:
         slots = self._attributes[index] > 0
@@ -149,6 +203,7 @@ class ContentTable:
         self._picture = _grown(self._picture, more)
         self._attributes = _grown(self._attributes, more)
         self._present = _grown(self._present, more)
+        self._id_rows = _grown(self._id_rows, len(self._text) - len(self._id_rows))
 
 
 def attribute_row(item: Item) -> NDArray[np.int64]:

@@ -11,7 +11,7 @@ it. n ids, R rows.
 
 import base64
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -165,7 +165,10 @@ class IdTable:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def __contains__(self, item_id: ItemId) -> bool:
+    def __iter__(self) -> Iterator[ItemId]:
+        return iter(self._rows)
+
+    def __contains__(self, item_id: object) -> bool:
         return item_id in self._rows
 
     def _advanced(self, now_ms: int) -> int:

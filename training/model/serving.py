@@ -169,7 +169,7 @@ class ServingModel:
         new = [content for item_id, content in items.items() if item_id not in self._vocabulary]
         if not new:
             return self
-        table = ContentTable(self._model.config.content, Vocabulary())
+        table = ContentTable(self._model.config.content, Vocabulary(), self._loaded.ids)
         table.put(new)
         with torch.inference_mode():
             vectors = self._model.items(table.tokens().without_ids()).numpy()
@@ -178,7 +178,8 @@ class ServingModel:
             vocabulary.admit(content.item.item_id)
         facts = (*self._facts, *(ItemFacts.of(content.item) for content in new))
         matrix = np.concatenate([self._matrix, vectors])
-        return ServingModel(self.version, checkpoint.Checkpoint(self._model, vocabulary, facts, matrix), self._encoder)
+        loaded = checkpoint.Checkpoint(self._model, vocabulary, facts, matrix, self._loaded.ids)
+        return ServingModel(self.version, loaded, self._encoder)
 
     def item_vectors(self) -> Mapping[ItemId, Vectors]:
         """All item vectors of this version, each (D,)."""
@@ -216,10 +217,7 @@ class ServingModel:
         return rows
 
     def _biases(self) -> NDArray[np.float32]:
-        id_rows = self._model.config.content.id_rows
-        ids = np.arange(len(self._vocabulary))
+        rows = torch.from_numpy(self._loaded.ids.rows(self._vocabulary))
         with torch.inference_mode():
-            bias: NDArray[np.float32] = self._model.item_bias(
-                torch.from_numpy(np.where(ids < id_rows, ids + 1, 0))
-            ).numpy()
+            bias: NDArray[np.float32] = self._model.item_bias(rows).numpy()
         return bias

@@ -35,6 +35,13 @@ def chosen_on(split: Split) -> set[tuple[str, int]]:
 
 
 @pytest.mark.parametrize("split", [leave_one_out(a_log()), time_split(a_log()), session_split(a_log())])
+def test_only_items_that_are_learned_have_an_id_row(split: Split) -> None:
+    for part in (split.training, split.newer):
+        touched = np.unique(np.concatenate([user.items for user in part.users])).tolist()
+        assert np.flatnonzero(part.table.id_rows()).tolist() == touched
+
+
+@pytest.mark.parametrize("split", [leave_one_out(a_log()), time_split(a_log()), session_split(a_log())])
 def test_what_is_asked_is_learned_nowhere(split: Split) -> None:
     assert asked(split)
     assert not asked(split) & (pairs(split.training) | pairs(split.newer))
