@@ -77,7 +77,7 @@ def fit(
     cuts = ((older, heads_ms), (middle, evaluate_ms), (training_set, training_set.data_to_ms))
     counts = [recent_counts(part.users, items, at_ms, half_life_days) for part, at_ms in cuts]
     ids = training_set.table.id_rows()
-    warm_start(model, ids, older.users, counts[0], plan.worker.seed)
+    warm_start(model, training_set.table, older.users, counts[0], plan.worker.seed)
 
     def shares(part: TrainingSet) -> torch.Tensor:
         return torch.from_numpy(item_shares(part.users, items))

@@ -33,5 +33,4 @@ def begin_with_text(model: FusionTransformer, table: ContentTable) -> None:
         tower.text.weight[: len(strongest)] = strongest * TEXT_LENGTH * width**0.5
         tower.text.bias.zero_()
         if isinstance(tower.pooling, AttentionPooling):
-            torch.nn.init.eye_(tower.pooling.value.weight)
-            tower.pooling.value.bias.zero_()
+            tower.pooling.begin_open()

@@ -160,7 +160,7 @@ def _untrained(learned: TrainingSet, plan: FitPlan) -> FusionTransformer:
     torch.manual_seed(plan.worker.seed)
     model = FusionTransformer(FusionConfig(learned.table.shape, plan.width))
     counts = Popularities(learned).counts(FOREVER_DAYS)
-    warm_start(model, learned.table.id_rows(), learned.users, counts, plan.worker.seed)
+    warm_start(model, learned.table, learned.users, counts, plan.worker.seed)
     return model
 
 

@@ -153,7 +153,7 @@ def _trial(knobs: Knobs, *, split: Split, config: Search) -> None:
     )
     items, until_ms = len(table.vocabulary), learned.data_to_ms + 1
     counts = recent_counts(learned.users, items, until_ms, best_half_life(learned.users, items, _middle(learned)))
-    warm_start(model, table.id_rows(), learned.users, counts, config.seed)
+    warm_start(model, table, learned.users, counts, config.seed)
     shares = torch.from_numpy(item_shares(learned.users, items))
     step = TowerStep(model, table, LossConfig(TowerLoss(knobs["loss"]), knobs["negatives"]), shares)
     epoch = -1

@@ -1,4 +1,4 @@
-"""Where training starts: item popularity as the bias, and item-item correlations as the id embedding.
+"""Where training starts: popularity as the bias, item-item correlations as the id embedding and, guessed, as content.
 
 With the user tower's decayed mean this starts the model as a low-rank item-to-item recommender; the softmax learns
 what it misses, in seconds instead of hours. U users, N items, D width.
@@ -12,7 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from training.data.sequences import UserSequence
+from training.content_start import begin_with_content
+from training.data.sequences import UserSequence, item_counts
+from training.model.content import ContentTable
 from training.model.fusion import FusionTransformer
 from training.model.id_table import SHARED_ROW
 
@@ -30,20 +32,21 @@ SMOOTHING = 0.02
 
 def warm_start(
     model: FusionTransformer,
-    ids: NDArray[np.int64],
+    table: ContentTable,
     users: Sequence[UserSequence],
     counts: NDArray[np.float64],
     seed: int,
 ) -> None:
-    """Sets the item bias and the id embedding of a fresh model on the CPU.
+    """Sets the item bias, the id embedding and how content is read, of a fresh model on the CPU.
 
     Args:
         model: What is to be trained.
-        ids: Row of each item's id embedding, (N,); 0 for an item without one, whose bias is an untouched item's.
+        table: All items; the bias of one without an id row is an untouched item's.
         users: What it will learn.
         counts: `recent_counts` of it, (N,).
         seed: Of the subspace that the correlations are sought in.
     """
+    ids = table.id_rows()  # (N,)
     owned = np.flatnonzero(ids)
     rows = torch.from_numpy(ids[owned])
     logs = np.log(counts)
@@ -54,6 +57,7 @@ def warm_start(
         model.item_tower.ids.weight[rows] = vectors[torch.from_numpy(owned)]
         centre = torch.from_numpy(counts).float() @ vectors  # (D,): a user of whom nothing is known
         model.user_tower.start.copy_(torch.nn.functional.normalize(centre, dim=0) * 0.1)
+    begin_with_content(model, table, vectors, torch.from_numpy(item_counts(users, len(counts))).float())
 
 
 def refresh_popularity(

@@ -131,7 +131,7 @@ def distilled(
     student = FusionTransformer(config)
     items = len(training_set.table.vocabulary)
     counts = recent_counts(training_set.users, items, training_set.data_to_ms, FOREVER_DAYS)
-    warm_start(student, training_set.table.id_rows(), training_set.users, counts, worker.seed)
+    warm_start(student, training_set.table, training_set.users, counts, worker.seed)
     step = DistillStep(student, teacher, training_set, distillation)
     train_towers(step, training_set.users, loop, worker, progress)
     return student.eval()

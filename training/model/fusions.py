@@ -33,6 +33,11 @@ class AttentionPooling(nn.Module):
         self.key = nn.Linear(width, width)
         self.value = nn.Linear(width, width)
 
+    def begin_open(self) -> None:
+        """Makes the values the tokens themselves."""
+        nn.init.eye_(self.value.weight)
+        nn.init.zeros_(self.value.bias)
+
     def forward(self, tokens: Tensor, present: Tensor) -> Tensor:
         """Pools tokens (N, M, D) float32 under `present` (N, M) bool."""
         n, m, d = tokens.shape
