@@ -1,5 +1,8 @@
 """Fixtures that every package's tests share: real servers, started once a session at their first use."""
 
+import atexit
+import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +12,27 @@ pytest.register_assert_rewrite("tests.suites")
 
 from contracts.settings import Settings  # noqa: E402 - after the line that makes the suites' asserts tell values
 from tests.builders import servers  # noqa: E402
+
+ENDED = pytest.StashKey[int]()
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Remembers how the session ended."""
+    session.config.stash[ENDED] = int(exitstatus)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Ends the process with the session's status, before the engines' native threads meet an interpreter taken down.
+
+    DuckDB may crash there (duckdb #13904), after every test has passed, and the shell would see its signal alone.
+    """
+    if ENDED not in config.stash:
+        return
+    atexit._run_exitfuncs()  # what Python would run first: clusters end, temporary folders go
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(config.stash[ENDED])
 
 
 @pytest.fixture(scope="session")
