@@ -34,13 +34,13 @@ class LossConfig:
     Attributes:
         kind: AUTO is the full softmax for up to `FULL_SOFTMAX_ITEMS` items, the sampled one beyond.
         negatives: Uniform negatives a batch, shared by its positions.
-        correction: Whether the sampled softmax corrects for an item's chance to be in the pool (logQ). Without it
-            popular items are pushed down as negatives more often, which measured better where items have id rows.
+        correction: Whether the sampled softmax corrects for an item's chance to be in the pool (logQ); without it
+            popular items, which are in every pool, are pushed down.
     """
 
     kind: TowerLoss = TowerLoss.AUTO
     negatives: int = SAMPLED_NEGATIVES
-    correction: bool = False
+    correction: bool = True
 
 
 class TowerStep(nn.Module):

@@ -35,7 +35,7 @@ class FusionConfig:
     width: int = 64
     layers: int = 2
     attention_heads: int = 4
-    dropout: float = 0.5
+    dropout: float = 0.3
     block: BlockKind = BlockKind.PRE_NORM
     modality_dropout: float = 0.1
     fusion: FusionKind = FusionKind.ATTENTION
