@@ -13,7 +13,7 @@ from kafka.errors import KafkaError
 from contracts.errors import LogUnavailable
 from contracts.ports import LoggedMessage
 from contracts.topics import Topic
-from eventlog.progress import Progress, longer_wait_ms
+from eventlog.progress import Progress, Unassigned, longer_wait_ms
 from eventlog.tail import connect
 
 log = logging.getLogger(__name__)
@@ -50,6 +50,7 @@ class GroupReader:
         self._consumer: KafkaConsumer | None = None
         self._polled: dict[TopicPartition, int] = {}
         self._progress = Progress()
+        self._unassigned = Unassigned()
 
     def poll(self, timeout_s: float) -> list[LoggedMessage]:
         """The next messages, maybe none (as during an outage or a rebalance).
@@ -63,6 +64,9 @@ class GroupReader:
             if self._progress.stalled(consumer, polled=bool(batches)):
                 self._fetch_wait_ms = longer_wait_ms(self._fetch_wait_ms)
                 log.warning("%s stalled; joining anew with fetches of %d ms", self._group, self._fetch_wait_ms)
+                self.close()
+            elif self._unassigned.overdue(consumer):
+                log.warning("%s was given no partition of %s; joining anew", self._group, self._topics)
                 self.close()
         except KafkaError as error:
             raise self._unavailable(error) from error

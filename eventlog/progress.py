@@ -2,6 +2,9 @@
 
 Past some 80,000 batches in a partition, Tansu answers fetches of a short wait with nothing, for ever and without an
 error; a longer wait gets through. Consumers here therefore start anew with a doubled wait when they stall.
+
+kafka-python's leader of a group may deal out partitions before it knows those of a topic, and finds out minutes
+later. A member that stays without partitions therefore joins anew.
 """
 
 import time
@@ -11,6 +14,8 @@ from kafka import KafkaConsumer
 
 STALLED_AFTER_S = 10.0
 MAX_FETCH_WAIT_MS = 2000
+UNASSIGNED_AFTER_S = 10.0
+MAX_UNASSIGNED_S = 300.0
 
 
 class Progress:
@@ -30,6 +35,32 @@ class Progress:
             self._since = self._monotonic()
             return False
         return self._monotonic() - self._since >= STALLED_AFTER_S
+
+
+class Unassigned:
+    """Watches one member of a group for having no partition; for one thread.
+
+    A member that is one too many has none either, and each of its joins disturbs the others: so each wait is twice the
+    one before, up to `MAX_UNASSIGNED_S`.
+
+    Args:
+        monotonic: Seconds of a clock that never goes back.
+    """
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic):
+        self._monotonic = monotonic
+        self._since = monotonic()
+        self._wait_s = UNASSIGNED_AFTER_S
+
+    def overdue(self, consumer: KafkaConsumer) -> bool:
+        """Whether the member should join anew. Call after each poll."""
+        if consumer.assignment():
+            self._since, self._wait_s = self._monotonic(), UNASSIGNED_AFTER_S
+            return False
+        if self._monotonic() - self._since < self._wait_s:
+            return False
+        self._since, self._wait_s = self._monotonic(), min(2 * self._wait_s, MAX_UNASSIGNED_S)
+        return True
 
 
 def behind(consumer: KafkaConsumer) -> bool:

@@ -1,14 +1,26 @@
 """Noticing a stall: messages wait, polls bring none."""
 
 import secrets
+import time
 from datetime import timedelta
 
+import pytest
 from kafka import TopicPartition
+from kafka.cluster import ClusterMetadata
+from kafka.coordinator.assignors.range import RangePartitionAssignor
 
 from contracts.topics import Topic
 from eventlog.admin import create_topics
+from eventlog.group import GroupReader
 from eventlog.producer import KafkaLog
-from eventlog.progress import MAX_FETCH_WAIT_MS, STALLED_AFTER_S, Progress, longer_wait_ms
+from eventlog.progress import (
+    MAX_FETCH_WAIT_MS,
+    STALLED_AFTER_S,
+    UNASSIGNED_AFTER_S,
+    Progress,
+    Unassigned,
+    longer_wait_ms,
+)
 from eventlog.tail import KafkaTail
 from tests.suites.event_log import read_all, read_new
 
@@ -29,6 +41,16 @@ class Consumer:
 
     def position(self, partition: TopicPartition, timeout_ms: int) -> int:
         return self._position
+
+
+class Member:
+    """A member with these partitions."""
+
+    def __init__(self, *partitions: TopicPartition):
+        self.partitions = set(partitions)
+
+    def assignment(self) -> set[TopicPartition]:
+        return self.partitions
 
 
 class Seconds:
@@ -55,6 +77,51 @@ def test_any_message_or_being_at_the_end_starts_the_wait_anew() -> None:
         seconds.now += STALLED_AFTER_S
         assert not progress.stalled(consumer, polled)
         assert not progress.stalled(Consumer(5, 9), polled=False)
+
+
+def test_a_member_without_partitions_joins_anew_after_ever_longer_waits() -> None:
+    seconds = Seconds()
+    unassigned = Unassigned(seconds)
+    for wait_s in (UNASSIGNED_AFTER_S, 2 * UNASSIGNED_AFTER_S, 4 * UNASSIGNED_AFTER_S):
+        seconds.now += wait_s - 1
+        assert not unassigned.overdue(Member())
+        seconds.now += 1
+        assert unassigned.overdue(Member())
+
+
+def test_a_member_that_was_given_partitions_waits_as_briefly_as_at_first() -> None:
+    seconds = Seconds()
+    unassigned = Unassigned(seconds)
+    seconds.now += UNASSIGNED_AFTER_S
+    assert unassigned.overdue(Member())
+    assert not unassigned.overdue(Member(PLACE))
+    seconds.now += UNASSIGNED_AFTER_S
+    assert unassigned.overdue(Member())
+
+
+def test_a_reader_whose_leader_dealt_out_nothing_reads_all_the_same(
+    tansu: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("eventlog.progress.UNASSIGNED_AFTER_S", 4.0)
+    topic = Topic(f"t-{secrets.token_hex(6)}", "key", "bytes", 1, timedelta(days=1), "test", ("test",))
+    create_topics(tansu, [topic], embedded=True)
+    log = KafkaLog(tansu, "test")
+    log.publish(topic, "k", b"1")
+    log.flush(10)
+    log.close()
+    assign, unknowing = RangePartitionAssignor.assign, [ClusterMetadata()]
+    monkeypatch.setattr(
+        RangePartitionAssignor,
+        "assign",
+        staticmethod(lambda cluster, members: assign(unknowing.pop() if unknowing else cluster, members)),
+    )
+    reader = GroupReader(tansu, f"g-{secrets.token_hex(6)}", [topic], session_timeout_s=2.0)
+    values, until = [], time.monotonic() + 30
+    while not values and time.monotonic() < until:
+        values = [message.value for message in reader.poll(0.1)]
+    reader.close()
+    assert values == [b"1"]
+    assert not unknowing
 
 
 def test_the_fetch_wait_doubles_up_to_a_bound() -> None:

@@ -48,9 +48,11 @@ def test_a_table_that_went_through_json_goes_on_as_if_it_had_not(
     for seen, at_ms in before:
         table.observe(seen, at_ms)
     restored = IdTable.restored(json.loads(json.dumps(table.state())), rule)
+    copied, untouched = table.copy(), table.copy().state()
     for seen, at_ms in after:
         assert restored.observe(seen, at_ms) == table.observe(seen, at_ms)
     assert restored.state() == table.state()
+    assert copied.state() == untouched
 
 
 @settings(max_examples=100, deadline=None)

@@ -12,6 +12,7 @@ it. n ids, R rows.
 import base64
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy, deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -160,7 +161,10 @@ class IdTable:
 
     def copy(self) -> "IdTable":
         """An independent copy."""
-        return IdTable.restored(self.state(), self.rule)
+        made = copy(self)
+        made._rows, made._free = self._rows.copy(), list(self._free)
+        made._seen_ms, made._sketch = self._seen_ms.copy(), deepcopy(self._sketch)
+        return made
 
     def __len__(self) -> int:
         return len(self._rows)
