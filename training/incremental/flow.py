@@ -30,13 +30,12 @@ from contracts.wire import decode, encode
 from training.incremental.catalogue import Catalogue
 from training.incremental.gate import Gate, Verdict
 from training.incremental.learner import Learner
+from training.incremental.line import Line
 from training.incremental.metrics import LearnerMetrics
 from training.incremental.retention import retire
 from training.model import checkpoint
-from training.model.content import ContentTable
 from training.model.features import HEAD_FEATURES
-from training.model.id_table import IdRule
-from training.publish import IndexedVectors, Shelves, publish, upsert
+from training.publish import Shelves, publish, upsert
 
 log = logging.getLogger(__name__)
 
@@ -67,18 +66,6 @@ class Sources:
 
     feedback: Feedback
     catalogue: Tail
-
-
-@dataclass
-class Line:
-    """The line of versions under way: who learns, from which version, and what the vector index holds of it."""
-
-    learner: Learner
-    version: PublishedVersion
-    indexed: IndexedVectors
-    examples: int
-    covered_to: datetime | None
-    data_to: datetime | None
 
 
 class LearnerFlow:
@@ -150,23 +137,13 @@ class LearnerFlow:
             log.error("cannot learn from version %s: %s", announced.version, error)
             self._metrics.failures.labels(error.reason).inc()
             return
-        base.ids.rule = IdRule(self._settings.id_admit_after)
-        table = ContentTable(base.model.config.content, base.vocabulary, base.ids)
-        for item_id in sorted(self.catalogue.items):
-            try:
-                table.put([self.catalogue.content(item_id)])
-            except BadInput as error:
-                log.error("item %s left out: %s", item_id, error)
-                self._metrics.failures.labels(error.reason).inc()
-        held = dict(zip(base.vocabulary.ids, base.item_matrix, strict=False))
-        learner = Learner(base, table, self._settings.seed)
+        given = self._settings
+        line = Line.begin(announced, base, self.catalogue, self._metrics, given.seed, given.id_admit_after)
         if self.line is not None:
-            learner.reservoir = self.line.learner.reservoir
-        self.line = Line(
-            learner, announced, IndexedVectors(held), announced.examples, announced.data_to, announced.data_to
-        )
+            line.learner.reservoir = self.line.learner.reservoir
+        self.line = line
         self._loss_gate, self._probe_gate = Gate(), Gate(margin=0.5)
-        unseen = [example for example in self._recent if not self._covered(example)]
+        unseen = [example for example in self._recent if not line.covers(example)]
         self._recent.clear()
         log.info("learning from %s (%s), %d newer examples", announced.version, announced.origin, len(unseen))
         self._learn(unseen)
@@ -201,8 +178,8 @@ class LearnerFlow:
     def _learn(self, examples: Sequence[TrainingExample]) -> None:
         if self.line is None or not examples:
             return
-        covered = [example for example in examples if self._covered(example)]
-        new = [example for example in examples if not self._covered(example)]
+        covered = [example for example in examples if self.line.covers(example)]
+        new = [example for example in examples if not self.line.covers(example)]
         self.line.learner.remember(covered)
         self._metrics.examples.labels("covered").inc(len(covered))
         for start in range(0, len(new), self._settings.learner_batch):
@@ -222,11 +199,6 @@ class LearnerFlow:
             newest = max(example.at for example in new)
             self.line.data_to = max(newest, self.line.data_to) if self.line.data_to else newest
             self._recent.extend(new)
-
-    def _covered(self, example: TrainingExample) -> bool:
-        """Whether the batch training at the root of the line has learned it; a traced one is always learned."""
-        until = self.line.covered_to if self.line is not None else None
-        return not example.traced and until is not None and example.at <= until
 
     def _publish_when_due(self) -> None:
         line, now = self.line, self._clock()

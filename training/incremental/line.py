@@ -1,0 +1,55 @@
+"""A line of versions: the learner that goes on from one published version, and what is known of the line so far."""
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime
+
+from contracts.errors import BadInput
+from contracts.examples import TrainingExample
+from contracts.versions import PublishedVersion
+from training.incremental.catalogue import Catalogue
+from training.incremental.learner import Learner
+from training.incremental.metrics import LearnerMetrics
+from training.model.checkpoint import Checkpoint
+from training.model.content import ContentTable
+from training.model.id_table import IdRule
+from training.publish import IndexedVectors
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Line:
+    """The line of versions under way: who learns, from which version, and what the vector index holds of it."""
+
+    learner: Learner
+    version: PublishedVersion
+    indexed: IndexedVectors
+    examples: int
+    covered_to: datetime | None
+    data_to: datetime | None
+
+    @classmethod
+    def begin(
+        cls, announced: PublishedVersion, base: Checkpoint, catalogue: Catalogue, metrics: LearnerMetrics, seed: int,
+        admit_after: int,
+    ) -> "Line":  # fmt: skip
+        """A line that goes on from a version, with the items as the catalogue describes them now.
+
+        An item whose vectors cannot be used is left out, and counted.
+        """
+        held = dict(zip(base.vocabulary.ids, base.item_matrix, strict=True))  # before new items are admitted
+        base.ids.rule = IdRule(admit_after)
+        table = ContentTable(base.model.config.content, base.vocabulary, base.ids)
+        for item_id in sorted(catalogue.items):
+            try:
+                table.put([catalogue.content(item_id)])
+            except BadInput as error:
+                log.error("item %s left out: %s", item_id, error)
+                metrics.failures.labels(error.reason).inc()
+        learner = Learner(base, table, seed)
+        return cls(learner, announced, IndexedVectors(held), announced.examples, announced.data_to, announced.data_to)
+
+    def covers(self, example: TrainingExample) -> bool:
+        """Whether the batch training at its root has learned an example; a traced one is always learned."""
+        return not example.traced and self.covered_to is not None and example.at <= self.covered_to
