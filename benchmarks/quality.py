@@ -14,6 +14,7 @@ from benchmarks.machine import RESULTS, machine
 from benchmarks.quality_sets import SETS
 from contracts.settings import settings
 from millstream.studies import encoders_of, plan_of, study_of
+from training.evaluation.table import markdown
 from training.studies import run_study
 
 
@@ -53,11 +54,11 @@ def main() -> None:
         )
         stem = f"quality_{given.name.replace('-', '_')}"
         RESULTS.mkdir(exist_ok=True)
-        (RESULTS / f"{stem}.md").write_text(head + evaluation.as_markdown())
+        (RESULTS / f"{stem}.md").write_text(head + markdown(evaluation))
         kept = {"command": command, "machine": on, "evaluation": json.loads(evaluation.as_json())}
         (RESULTS / f"{stem}.json").write_text(json.dumps(kept, indent=2) + "\n")
         shutil.copy(output / "rankers.png", RESULTS / f"{stem}.png")
-        print(evaluation.as_markdown())
+        print(markdown(evaluation))
 
 
 if __name__ == "__main__":

@@ -86,11 +86,13 @@ def main() -> None:
 
 
 def _run(name: str, given: Settings, progress: Any) -> dict[str, Any]:
+    from training.evaluation.table import markdown
+
     if name == "study":
         from millstream.studies import study_job
 
         study = study_job(sys.argv[2], given, progress)
-        return {"markdown": study.as_markdown(), "metrics": study.as_metrics()}
+        return {"markdown": markdown(study), "metrics": study.as_metrics()}
 
     if name == "tune":
         from millstream.studies import tune_job
@@ -102,7 +104,7 @@ def _run(name: str, given: Settings, progress: Any) -> dict[str, Any]:
     if name == "train":
         return run.train(given, progress).model_dump(mode="json")
     evaluation = run.evaluate(given, Path(sys.argv[2]), progress)
-    return {"markdown": evaluation.as_markdown()}
+    return {"markdown": markdown(evaluation)}
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from feature_repo.vector_index import MilvusIndex
 from training.distributed import Source, Trained, archive_source
 from training.distributed import train as train_distributed
 from training.evaluation.report import Evaluation
+from training.evaluation.written import write
 from training.loop import Progress
 from training.model.features import HEAD_FEATURES
 from training.publish import IndexedVectors, Shelves, publish
@@ -76,7 +77,7 @@ def evaluate(settings: Settings, output: Path, progress: Progress, source: Sourc
     """
     trained = train_distributed(settings, source or archive_source(settings, point_in_time), progress)
     evaluation = Evaluation.from_json(trained.evaluation)
-    evaluation.write(output)
+    write(evaluation, output)
     return evaluation
 
 

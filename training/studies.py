@@ -27,6 +27,7 @@ from training.evaluation.protocol import Split, TestUser, k_folds, leave_one_out
 from training.evaluation.ranking import BlockScorer, Ranking, rank_targets
 from training.evaluation.report import Evaluation
 from training.evaluation.slices import slice_flags
+from training.evaluation.written import write
 from training.loop import Progress
 from training.model import checkpoint
 from training.model.fusion import FusionTransformer
@@ -106,7 +107,7 @@ def run_study(study: Study, encoders: Encoders, plan: FitPlan, progress: Progres
     progress("comparing", 0.95)
     evaluation = compare(tests, described, plan.worker.seed)  # 5
     progress("writing", 0.98)
-    evaluation.write(study.output)  # 6
+    write(evaluation, study.output)  # 6
     save_model(study.output / "model", fitted.models[0][0].model, splits[0].newer)
     return evaluation
 

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from training.evaluation.slices import SliceScores
@@ -77,26 +76,11 @@ class Evaluation:
             fields["curve"] = {name: tuple(values) for name, values in fields["curve"].items()}
         return cls(**fields)
 
-    def as_markdown(self) -> str:
-        """The evaluation as tables, with what was done above them and the verdict below."""
-        from training.evaluation.table import markdown
-
-        return markdown(self)
-
     def as_metrics(self) -> dict[str, float]:
         """The figures for a version's manifest."""
         figures = {f"ndcg_at_10_{name}": row.ndcg_at_10 for name, row in self.rankers.items()}
         model = self.rankers["model"].figures
         return figures | {"recall_at_20": model["recall_at_20"], "beats_baselines": float(self.beats_all)}
-
-    def write(self, directory: Path) -> None:
-        """Writes `evaluation.json`, `evaluation.md` and the pictures beside them."""
-        from training.evaluation.pictures import draw
-
-        directory.mkdir(parents=True, exist_ok=True)
-        (directory / "evaluation.json").write_text(self.as_json())
-        (directory / "evaluation.md").write_text(self.as_markdown())
-        draw(self, directory)
 
 
 def _scores(row: dict[str, Any]) -> Scores:
