@@ -1,6 +1,7 @@
 """The towers fitted to one split: settings on its validation users, then everything that may be learned.
 
-1. The towers learn the training part, for as many epochs as the ranking of the validation users gets better.
+1. The towers learn the training part, for as many epochs as the ranking of the validation users gets better:
+   for none where the warm start ranks them best.
 2. Where the validation interactions may be learned too, new towers learn them all for as many epochs.
 
 The towers learn beside the popularity of all times. What ranks is the popularity of lately and a share of the personal
@@ -122,7 +123,7 @@ def fit_towers(training_set: TrainingSet, validation: Sequence[TestUser], plan: 
         mixing = chosen_mixing(training_set, asked_ms, towers, asked, plan.without_history)
     if plan.newer is None:
         return Fitted(ranking, Neighbours.of(training_set, training_set.data_to_ms, mixing))
-    same = replace(plan, loop=replace(plan.loop, epochs=max(1, epochs)))
+    same = replace(plan, loop=replace(plan.loop, epochs=epochs))
     model = _untrained(plan.newer, plan)
     _train(model, plan.newer, same, None, _part(progress, 0.5, 1.0))  # 2
     return Fitted(
