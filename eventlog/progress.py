@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 
 from kafka import KafkaConsumer
+from kafka.structs import MemberState
 
 STALLED_AFTER_S = 10.0
 MAX_FETCH_WAIT_MS = 2000
@@ -38,10 +39,11 @@ class Progress:
 
 
 class Unassigned:
-    """Watches one member of a group for having no partition; for one thread.
+    """Watches one member of a group for having joined it without a partition; for one thread.
 
-    A member that is one too many has none either, and each of its joins disturbs the others: so each wait is twice the
-    one before, up to `MAX_UNASSIGNED_S`.
+    While it joins there is nothing to tell: to leave then would make it slower. A member that is one too many has no
+    partition either, and each of its joins disturbs the others: so each wait is twice the one before, up to
+    `MAX_UNASSIGNED_S`.
 
     Args:
         monotonic: Seconds of a clock that never goes back.
@@ -49,17 +51,21 @@ class Unassigned:
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic):
         self._monotonic = monotonic
-        self._since = monotonic()
+        self._since: float | None = None
         self._wait_s = UNASSIGNED_AFTER_S
 
     def overdue(self, consumer: KafkaConsumer) -> bool:
         """Whether the member should join anew. Call after each poll."""
         if consumer.assignment():
-            self._since, self._wait_s = self._monotonic(), UNASSIGNED_AFTER_S
+            self._wait_s = UNASSIGNED_AFTER_S
+        if consumer.assignment() or consumer.group_metadata().state != MemberState.STABLE:
+            self._since = None
             return False
+        if self._since is None:
+            self._since = self._monotonic()
         if self._monotonic() - self._since < self._wait_s:
             return False
-        self._since, self._wait_s = self._monotonic(), min(2 * self._wait_s, MAX_UNASSIGNED_S)
+        self._since, self._wait_s = None, min(2 * self._wait_s, MAX_UNASSIGNED_S)
         return True
 
 

@@ -8,6 +8,7 @@ import pytest
 from kafka import TopicPartition
 from kafka.cluster import ClusterMetadata
 from kafka.coordinator.assignors.range import RangePartitionAssignor
+from kafka.structs import ConsumerGroupMetadata, MemberState
 
 from contracts.topics import Topic
 from eventlog.admin import create_topics
@@ -46,11 +47,14 @@ class Consumer:
 class Member:
     """A member with these partitions."""
 
-    def __init__(self, *partitions: TopicPartition):
-        self.partitions = set(partitions)
+    def __init__(self, *partitions: TopicPartition, state: MemberState = MemberState.STABLE):
+        self._partitions, self._state = set(partitions), state
 
     def assignment(self) -> set[TopicPartition]:
-        return self.partitions
+        return self._partitions
+
+    def group_metadata(self) -> ConsumerGroupMetadata:
+        return ConsumerGroupMetadata("g", state=self._state)
 
 
 class Seconds:
@@ -83,6 +87,7 @@ def test_a_member_without_partitions_joins_anew_after_ever_longer_waits() -> Non
     seconds = Seconds()
     unassigned = Unassigned(seconds)
     for wait_s in (UNASSIGNED_AFTER_S, 2 * UNASSIGNED_AFTER_S, 4 * UNASSIGNED_AFTER_S):
+        assert not unassigned.overdue(Member())
         seconds.now += wait_s - 1
         assert not unassigned.overdue(Member())
         seconds.now += 1
@@ -92,17 +97,25 @@ def test_a_member_without_partitions_joins_anew_after_ever_longer_waits() -> Non
 def test_a_member_that_was_given_partitions_waits_as_briefly_as_at_first() -> None:
     seconds = Seconds()
     unassigned = Unassigned(seconds)
-    seconds.now += UNASSIGNED_AFTER_S
+    for member in (Member(), Member(PLACE), Member()):
+        assert not unassigned.overdue(member)
+        seconds.now += UNASSIGNED_AFTER_S
     assert unassigned.overdue(Member())
-    assert not unassigned.overdue(Member(PLACE))
-    seconds.now += UNASSIGNED_AFTER_S
-    assert unassigned.overdue(Member())
+
+
+def test_a_member_is_left_alone_while_it_joins_however_long_that_takes() -> None:
+    seconds = Seconds()
+    unassigned = Unassigned(seconds)
+    for _ in range(10):
+        seconds.now += UNASSIGNED_AFTER_S
+        assert not unassigned.overdue(Member(state=MemberState.REBALANCING))
+    assert not unassigned.overdue(Member())
 
 
 def test_a_reader_whose_leader_dealt_out_nothing_reads_all_the_same(
     tansu: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("eventlog.progress.UNASSIGNED_AFTER_S", 4.0)
+    monkeypatch.setattr("eventlog.progress.UNASSIGNED_AFTER_S", 1.0)
     topic = Topic(f"t-{secrets.token_hex(6)}", "key", "bytes", 1, timedelta(days=1), "test", ("test",))
     create_topics(tansu, [topic], embedded=True)
     log = KafkaLog(tansu, "test")
