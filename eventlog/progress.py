@@ -16,7 +16,7 @@ from kafka.structs import MemberState
 STALLED_AFTER_S = 10.0
 MAX_FETCH_WAIT_MS = 2000
 UNASSIGNED_AFTER_S = 10.0
-MAX_UNASSIGNED_S = 300.0
+MAX_UNASSIGNED_S = 3600.0
 
 
 class Progress:

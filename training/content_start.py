@@ -18,7 +18,7 @@ from training.model.item_tower import ItemTower
 from training.model.vocabulary import ATTRIBUTE_BUCKETS
 
 TOKEN_LENGTH = 0.5
-"""Mean length of a guess as a share of the root of D: five times that of what is drawn at random beside it."""
+"""Mean length of a guess as a share of the root of D: many times that of what is drawn at random beside it."""
 
 RIDGES = (3.0, 10.0, 30.0, 100.0)
 """Strengths of the penalty to choose from, in items: how many of them it takes to believe an attribute by half."""
@@ -28,6 +28,9 @@ RARE = 5.0
 
 LEAST_ITEMS = 10
 """Touched items with content, at least: fewer teach nothing."""
+
+MOST_ITEMS = 20_000
+"""Touched items with content that the guess is made from, at most: those touched most, which tell most."""
 
 _ITEMS_A_STEP = 4096
 _ID = MODALITIES.index("id")
@@ -44,11 +47,14 @@ def begin_with_content(model: FusionTransformer, table: ContentTable, vectors: T
         vectors: (N, D) where behaviour puts the items.
         touches: (N,) how often each was touched; items that nobody touched are not learned from.
     """
-    tokens = table.tokens()
-    known = torch.nonzero((touches > 0) & tokens.present[:, :_ID].any(1)).squeeze(1)  # (K,)
+    count = min(MOST_ITEMS, int((touches > 0).sum()))
+    touched = torch.argsort(touches, descending=True, stable=True)[:count].sort().values  # (count,)
+    tokens = table.tokens(touched.numpy())
+    told = tokens.present[:, :_ID].any(1)
+    known = touched[told]  # (K,)
     if len(known) < LEAST_ITEMS:
         return
-    columns = _Columns.of(table, tokens.attributes[known])
+    columns = _Columns.of(table, tokens.attributes[told])
     held = torch.arange(len(known)) % 5 == 0  # (K,)
     learned, judged = (_Moments.of(columns, vectors, touches, known[part]) for part in (~held, held))
     ridge = min(RIDGES, key=lambda strength: judged.error(learned.solved(strength)))

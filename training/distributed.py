@@ -189,7 +189,9 @@ def own_states(runs: Path, key: str) -> Iterator[Path]:
 def key_of(settings: Settings, training_set: TrainingSet) -> str:
     """Names a training by all that decides its outcome: settings and interactions."""
     chosen = {
-        name: str(value) for name, value in settings.model_dump().items() if name.startswith(("train_", "model_"))
+        name: str(value)
+        for name, value in settings.model_dump().items()
+        if name.startswith(("train_", "model_")) or name == "id_rows"
     }
     digest = hashlib.sha256(json.dumps([chosen, settings.seed, training_set.examples], sort_keys=True).encode())
     for item_id in training_set.table.vocabulary:

@@ -215,11 +215,13 @@ class _Training:
     def _end_epoch(self, whole: bool) -> None:
         """Counts the epoch, judges it (3), and ends the training where there is nothing left to gain (4)."""
         at = self._at
-        if at.targets:
+        learned = at.targets > 0  # where time was up before the first step, the weights were judged already
+        if learned:
             at.losses.append(self._peers.total(float(self._loss_sum)) / at.targets)
         at.epoch, at.windows, at.targets = at.epoch + 1, 0, 0.0
         self._loss_sum.zero_()
-        self._judge()
+        if learned:
+            self._judge()
         at.elapsed_s = time.monotonic() - self._started
         at.finished = not whole or at.epoch >= self._config.epochs or at.worse >= max(self._config.patience, 1)
         if at.finished:

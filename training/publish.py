@@ -9,7 +9,7 @@ A crash after 1 leaves a directory that nobody serves; after 2, an index a step 
 ranking is exact since its directory has the whole item matrix. Repeating from 1 under a new name mends both.
 """
 
-from collections.abc import Sequence
+from collections.abc import KeysView, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -58,6 +58,10 @@ class IndexedVectors:
 
     def __init__(self, vectors: dict[ItemId, Vectors] | None = None) -> None:
         self._held: dict[ItemId, Vectors] = dict(vectors or {})
+
+    def items(self) -> KeysView[ItemId]:
+        """Items whose vectors are there."""
+        return self._held.keys()
 
     def moved(self, item_ids: Sequence[ItemId], matrix: Vectors) -> dict[ItemId, Vectors]:
         """The vectors (N, D) that are new or further than `MOVED` from what is held."""

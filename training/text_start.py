@@ -8,7 +8,6 @@ import torch
 
 from training.model.content import MODALITIES, ContentTable
 from training.model.fusion import FusionTransformer
-from training.model.fusions import AttentionPooling
 
 TEXT_LENGTH = 0.5
 """Length of a text token as a share of the root of D: five times that of an attribute's."""
@@ -32,5 +31,4 @@ def begin_with_text(model: FusionTransformer, table: ContentTable) -> None:
         tower.text.weight.zero_()
         tower.text.weight[: len(strongest)] = strongest * TEXT_LENGTH * width**0.5
         tower.text.bias.zero_()
-        if isinstance(tower.pooling, AttentionPooling):
-            tower.pooling.begin_open()
+        tower.pooling.begin_open()

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from contracts.errors import BadCheckpoint, CheckpointNotSaved
 
-SCHEMA = 1
+SCHEMA = 2
 TENSORS = "state.pt"
 MANIFEST = "manifest.json"
 _PREFIX = "state-"

@@ -1,4 +1,5 @@
 import dataclasses
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -157,6 +158,30 @@ def test_a_user_and_items_without_feature_rows_are_ranked(tmp_path: Path) -> Non
     scores = serving.rank(EMPTY_HISTORY, None, [ItemId("i1"), ItemId("never seen")], lambda item_id: None, NOW_MS)
     assert scores.shape == (2,)
     assert np.isfinite(scores).all()
+
+
+def test_an_item_without_a_vector_is_as_popular_as_one_that_nobody_has_touched(tmp_path: Path) -> None:
+    path = published(tmp_path)
+    ranked = []
+    for shared in (0.0, -5.0):
+        loaded = checkpoint.load(path)
+        with torch.no_grad():
+            loaded.model.bias.weight[0] = shared
+        serving = ServingModel(ServingModel.load(path).version, loaded)
+        ranked.append(
+            serving.rank(EMPTY_HISTORY, None, [ItemId("i1"), ItemId("never seen")], lambda item_id: None, NOW_MS)
+        )
+    assert ranked[0][0] == pytest.approx(ranked[1][0])
+    assert ranked[1][1] < ranked[0][1]
+
+
+def test_a_damaged_table_of_id_rows_is_a_bad_checkpoint(tmp_path: Path) -> None:
+    path = published(tmp_path) / checkpoint.DESCRIPTION
+    whole = json.loads(path.read_text())
+    for damage in ({"rows": [1.0] * 12}, {"rows_in_all": 10**12}, {"ids": ["a stranger", *whole["ids"]["ids"][1:]]}):
+        path.write_text(json.dumps(whole | {"ids": whole["ids"] | damage}))
+        with pytest.raises(BadCheckpoint):
+            checkpoint.load(path.parent)
 
 
 def test_no_candidates_give_no_scores(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ import copy
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 
 from contracts.ids import ItemId
@@ -10,7 +11,8 @@ from training.content_start import LEAST_ITEMS, begin_with_content
 from training.data.archive_set import training_set
 from training.data.sequences import item_counts
 from training.model.content import ContentTable
-from training.model.fusion import FusionTransformer
+from training.model.fusion import FusionConfig, FusionTransformer
+from training.model.fusions import FusionKind
 from training.model.vocabulary import Vocabulary
 from training.warm_start import recent_counts, warm_start
 
@@ -22,11 +24,13 @@ def fresh(table: ContentTable) -> FusionTransformer:
     return shop.model(table)
 
 
-def test_a_new_item_begins_among_the_items_of_its_kind() -> None:
+@pytest.mark.parametrize("kind", list(FusionKind))
+def test_a_new_item_begins_among_the_items_of_its_kind(kind: FusionKind) -> None:
     new = {ItemId(f"i{number}") for number in range(ITEMS - 12, ITEMS)}
     rows = [row for row in shop.rows(users=90, length=30, items=ITEMS) if row.item_id not in new]
     made = training_set(shop.contents(ITEMS), rows, "a log")
-    model = fresh(made.table)
+    torch.manual_seed(0)
+    model = FusionTransformer(FusionConfig(made.table.shape, 16, attention_heads=2, fusion=kind)).eval()
     counts = recent_counts(made.users, ITEMS, made.data_to_ms, 365.0)
     warm_start(model, made.table, made.users, counts, seed=0)
     with torch.no_grad():

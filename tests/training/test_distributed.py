@@ -166,6 +166,7 @@ def test_a_training_is_named_by_its_interactions_and_settings(tmp_path: Path) ->
     assert key(shop.shop()) == key(shop.shop())
     assert key(shop.shop()) != key(shop.shop(users=31))
     assert key(shop.shop()) != key(shop.shop(), train_epochs=9)
+    assert key(shop.shop()) != key(shop.shop(), id_rows=9)
 
 
 def test_workers_together_take_steps_as_large_as_one_alone(tmp_path: Path) -> None:

@@ -180,13 +180,30 @@ def test_items_that_come_and_go_for_ever_need_no_more_memory_than_the_catalogue(
     assert len(saved.vocabulary) == len(saved.item_matrix) == len(under_test.table.vocabulary)
 
 
+def test_positives_of_forgotten_items_are_no_reason_to_refuse_a_round() -> None:
+    under_test = learner()
+    under_test.observe(clicks(0, 8))
+    assert under_test.probe() > 0
+    under_test.table = under_test.table.without(frozenset({ItemId("i5")}))
+    assert under_test.probe() == 0.0
+
+
+def test_a_cancelled_purchase_earns_no_id_row() -> None:
+    under_test = learner()
+    under_test.describe([shop.contents(13)[12]])
+    cancelled = [shop.example(number, "i12").model_copy(update={"quantity": -1}) for number in range(4)]
+    under_test.observe(cancelled)
+    assert row_of(under_test, ItemId("i12")) == SHARED_ROW
+
+
 def test_an_item_that_left_is_still_read_in_histories_and_may_come_back() -> None:
     under_test = learner()
     under_test.retire([ItemId("i1")])
     with_it, without = under_test.observe([shop.example(0, "i5", ("i1",))]), under_test.observe([shop.example(0, "i5")])
     assert with_it.softmax_loss != without.softmax_loss
+    assert under_test.table.ids.retired() == ["i1"]
     under_test.describe([shop.contents()[1]])
-    assert under_test._gone == {}
+    assert under_test.table.ids.retired() == []
 
 
 def test_a_checkpoint_is_independent_of_later_learning() -> None:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -234,6 +235,41 @@ def test_a_new_item_is_in_the_index_at_once_and_a_deleted_one_is_not(loop: Loop)
     loop.run()
     found = {hit.item_id for hit in loop.index.search(MODEL_ITEMS, np.ones(16, dtype=np.float32), 50)}
     assert "i3" not in found
+
+
+def test_what_the_index_missed_while_it_was_away_it_gets_afterwards(loop: Loop) -> None:
+    loop.run(turns=1)
+    loop.index.available = False
+    loop.put(shop.contents(13)[12])
+    loop.log.publish(ITEMS, "i3", None)
+    loop.run(turns=2)
+    assert loop.flow.line is not None
+    assert ItemId("i12") in loop.flow.line.learner.table.vocabulary
+    loop.index.available = True
+    loop.run(turns=1)
+    found = {hit.item_id for hit in loop.index.search(MODEL_ITEMS, np.ones(16, dtype=np.float32), 50)}
+    assert "i12" in found
+    assert "i3" not in found
+
+
+def test_an_item_deleted_while_a_batch_trained_is_not_in_the_index_for_long(loop: Loop) -> None:
+    loop.run(turns=1)
+    loop.log.publish(ITEMS, "i3", None)
+    loop.run(turns=1)
+    loop.publish_batch("v-fff-batch")
+    assert "i3" in {hit.item_id for hit in loop.index.search(MODEL_ITEMS, np.ones(16, dtype=np.float32), 50)}
+    loop.run(turns=1)
+    assert "i3" not in {hit.item_id for hit in loop.index.search(MODEL_ITEMS, np.ones(16, dtype=np.float32), 50)}
+
+
+def test_items_whose_vectors_cannot_be_used_are_not_taken_for_gone(loop: Loop) -> None:
+    for content in shop.contents():
+        loop.put(replace(content, text=np.ones(shop.TEXT_WIDTH + 1, dtype=np.float32)))
+    loop.run(turns=1)
+    assert loop.flow.line is not None
+    learner = loop.flow.line.learner
+    assert learner.table.ids.retired() == []
+    assert len(learner.table.vocabulary) == len(shop.contents())
 
 
 def test_a_new_batch_version_replaces_the_base_and_newer_examples_are_learned_again(loop: Loop) -> None:

@@ -19,8 +19,8 @@ from contracts.deadletters import refused
 from contracts.errors import BadInput, ModelError, Unavailable
 from contracts.examples import TrainingExample
 from contracts.heartbeats import Heartbeat
-from contracts.ids import EventId, ItemId, ModelVersion, time_ordered_id
-from contracts.ports import LoggedMessage, Tail, Vectors
+from contracts.ids import EventId, ModelVersion, time_ordered_id
+from contracts.ports import LoggedMessage, Tail
 from contracts.settings import Settings
 from contracts.topics import DEAD_LETTERS, HEARTBEATS, TRACES
 from contracts.traces import Stage, TraceStamp
@@ -149,22 +149,24 @@ class LearnerFlow:
         self._learn(unseen)
 
     def _apply_changes(self, line: Line) -> None:
+        """Tells the learner first and the index then, which may be away: what it lacks is tried again at each turn."""
         changes = self.catalogue.changes()
-        if changes.deleted:
-            gone = sorted(changes.deleted)
-            self._shelves.index.delete(MODEL_ITEMS, gone)
-            line.indexed.gone(gone)
-            line.learner.retire(gone)
-        vectors: dict[ItemId, Vectors] = {}
+        line.learner.retire(sorted(changes.deleted))
         for item_id in sorted(changes.described):
             try:
-                vectors |= line.learner.describe([self.catalogue.content(item_id)])
+                line.not_indexed |= line.learner.describe([self.catalogue.content(item_id)])
             except BadInput as error:
                 log.error("item %s left out: %s", item_id, error)
                 self._metrics.failures.labels(error.reason).inc()
-        if vectors:
+        if gone := sorted((line.indexed.items() | line.not_indexed.keys()) - self.catalogue.items.keys()):
+            self._shelves.index.delete(MODEL_ITEMS, gone)
+            line.indexed.gone(gone)
+            for item_id in gone:
+                line.not_indexed.pop(item_id, None)
+        if line.not_indexed:
             self._shelves.index.ensure(MODEL_ITEMS, line.learner.model.config.width)
-            upsert(self._shelves.index, line.indexed, vectors)
+            upsert(self._shelves.index, line.indexed, line.not_indexed)
+            line.not_indexed = {}
 
     def _decoded(self, messages: Sequence[LoggedMessage]) -> list[TrainingExample]:
         examples = []

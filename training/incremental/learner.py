@@ -77,7 +77,7 @@ class Learner:
 
     Args:
         base: The version that it starts from; its model becomes the learner's own.
-        table: Content of the items with the base's id rows; items that it does not describe have left the catalogue.
+        table: Content of the items, of the base's vocabulary (it may have more), with the base's id rows.
         seed: Of the replay's draws.
     """
 
@@ -92,7 +92,6 @@ class Learner:
         self._keep()
         self._current = Snapshot.of(self.model, self.table)
         self._gone: dict[ItemId, None] = {}
-        self.retire(item_id for item_id in base.vocabulary if table.item(item_id) is None)
 
     def observe(self, examples: Sequence[TrainingExample]) -> StepMetrics:
         """Tests the model on the examples, then learns from them and from `REPLAYED_PER_NEW` old ones a new history.
@@ -121,9 +120,11 @@ class Learner:
     def describe(self, contents: Iterable[ItemContent]) -> dict[ItemId, Vectors]:
         """Takes items in, new or changed, and gives their vectors, (D,) each. Raises InvalidMessage."""
         every = list(contents)
+        back = [content.item.item_id for content in every if content.item.item_id in self._gone]
+        for item_id in back:
+            del self._gone[item_id]
+        self.table.ids.reprieve(back)
         self.table.put(every)
-        for content in every:
-            self._gone.pop(content.item.item_id, None)
         places = np.array([self.table.vocabulary.admit(content.item.item_id) for content in every], dtype=np.int64)
         self.model.eval()
         with torch.no_grad():
@@ -147,10 +148,11 @@ class Learner:
         self._current = Snapshot.of(self.model, self.table)
 
     def probe(self, count: int = 256) -> float:
-        """Loss of the present weights on remembered positives; 0 where none is remembered."""
-        remembered = [example for example in self.reservoir.sample(count) if example.outcome is not None]
-        loss = self._test(encode_examples(remembered, self.table.vocabulary), fresh=True).softmax_loss
-        return loss if loss == loss or remembered else 0.0
+        """Loss of the present weights on remembered positives of items still known; 0 where there is none."""
+        remembered = [example for example in self.reservoir.sample(count) if self._is_wanted(example)]
+        if not remembered:
+            return 0.0
+        return self._test(encode_examples(remembered, self.table.vocabulary), fresh=True).softmax_loss
 
     def finite(self) -> bool:
         """Whether all weights are finite."""
@@ -187,11 +189,7 @@ class Learner:
 
     def _see(self, examples: Sequence[TrainingExample]) -> None:
         """Items that were wanted earn id rows; a row that changes hands begins anew, its moments of Adam too."""
-        wanted = [
-            example.item_id
-            for example in examples
-            if example.outcome is not None and example.item_id in self.table.vocabulary
-        ]
+        wanted = [example.item_id for example in examples if self._is_wanted(example)]
         if not wanted:
             return
         gained = self.table.observe(wanted, to_ms(max(example.at for example in examples))).gained
@@ -206,6 +204,9 @@ class Learner:
             for moment in ("exp_avg", "exp_avg_sq"):
                 if moment in self._optimizer.state[parameter]:
                     self._optimizer.state[parameter][moment][rows] = 0.0
+
+    def _is_wanted(self, example: TrainingExample) -> bool:
+        return example.outcome is not None and example.quantity > 0 and example.item_id in self.table.vocabulary
 
     def _test(self, batch: ExampleBatch, fresh: bool = False) -> StepMetrics:
         nan = float("nan")

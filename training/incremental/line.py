@@ -1,11 +1,13 @@
 """A line of versions: the learner that goes on from one published version, and what is known of the line so far."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from contracts.errors import BadInput
 from contracts.examples import TrainingExample
+from contracts.ids import ItemId
+from contracts.ports import Vectors
 from contracts.versions import PublishedVersion
 from training.incremental.catalogue import Catalogue
 from training.incremental.learner import Learner
@@ -20,7 +22,10 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Line:
-    """The line of versions under way: who learns, from which version, and what the vector index holds of it."""
+    """The line of versions under way: who learns, from which version, and what the vector index holds of it.
+
+    `not_indexed` are vectors of items that came or changed, until the index has them.
+    """
 
     learner: Learner
     version: PublishedVersion
@@ -28,6 +33,7 @@ class Line:
     examples: int
     covered_to: datetime | None
     data_to: datetime | None
+    not_indexed: dict[ItemId, Vectors] = field(default_factory=dict)
 
     @classmethod
     def begin(
@@ -48,6 +54,7 @@ class Line:
                 log.error("item %s left out: %s", item_id, error)
                 metrics.failures.labels(error.reason).inc()
         learner = Learner(base, table, seed)
+        learner.retire([item_id for item_id in base.vocabulary if item_id not in catalogue.items])
         return cls(learner, announced, IndexedVectors(held), announced.examples, announced.data_to, announced.data_to)
 
     def covers(self, example: TrainingExample) -> bool:

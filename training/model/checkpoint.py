@@ -74,7 +74,7 @@ def load(directory: Path) -> Checkpoint:
         description = json.loads((directory / DESCRIPTION).read_text())
         tensors = load_file(directory / WEIGHTS)
         return _checkpoint(directory, description, tensors)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
         raise BadCheckpoint(
             f"found no whole model in {directory} ({type(error).__name__}: {error}); expected {WEIGHTS} and "
             f"{DESCRIPTION} of schema {SCHEMA}; keep the version in memory, and train again if none loads"
@@ -96,11 +96,12 @@ def _checkpoint(directory: Path, description: dict[str, Any], tensors: dict[str,
             f"found an item matrix of {tuple(matrix.shape)} and {len(description['facts'])} facts in {directory}; "
             f"expected {(len(vocabulary), config.width)} and {len(vocabulary)}"
         )
+    rows = description["ids"]["rows_in_all"]
+    if rows != config.content.id_rows:
+        raise BadCheckpoint(f"found a table of {rows} id rows in {directory}; expected {config.content.id_rows}")
     ids = IdTable.restored(description["ids"])
-    if ids.rows_in_all != config.content.id_rows:
-        raise BadCheckpoint(
-            f"found a table of {ids.rows_in_all} id rows in {directory}; expected {config.content.id_rows}; train again"
-        )
+    if strangers := [item_id for item_id in ids if item_id not in vocabulary]:
+        raise BadCheckpoint(f"found id rows of {strangers[:3]} in {directory}; expected those of its own items")
     if not all(bool(torch.isfinite(tensor).all()) for tensor in (matrix, *tensors.values())):
         raise BadCheckpoint(f"found weights that are not finite in {directory}; expected finite ones; train again")
     model = FusionTransformer(config)

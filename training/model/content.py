@@ -4,6 +4,7 @@ N items, Dt and Dp widths of text and picture vectors, A attribute slots, M moda
 """
 
 from collections.abc import Collection, Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -151,34 +152,31 @@ class ContentTable:
         return turnover
 
     def with_ids(self, ids: IdTable) -> "ContentTable":
-        """The same items and content with other id rows."""
-        shape = replace(self.shape, id_rows=ids.rows_in_all)
-        return self._part(shape, self.vocabulary.copy(), ids, np.arange(len(self.vocabulary)))
+        """The same items with other id rows; content is shared: put items into one of the two tables alone."""
+        self._reserve(len(self.vocabulary))
+        made = copy(self)
+        made.shape, made.ids = replace(self.shape, id_rows=ids.rows_in_all), ids
+        made._id_rows = _grown(ids.rows(self.vocabulary), len(self._text) - len(self.vocabulary))
+        return made
 
     def without(self, gone: Collection[ItemId]) -> "ContentTable":
         """A table of the other items alone, under new indices; the id rows of the gone ones are free."""
-        self.ids.release(gone)
+        self._reserve(len(self.vocabulary))
+        self.ids.release(item_id for item_id in self.vocabulary if item_id in gone)
         places = np.flatnonzero([item_id not in gone for item_id in self.vocabulary])
         kept = Vocabulary(self.vocabulary.ids[place] for place in places.tolist())
-        return self._part(self.shape, kept, self.ids, places)
+        made = ContentTable(self.shape, kept, self.ids)
+        for name in ("_text", "_picture", "_attributes", "_present"):
+            setattr(made, name, getattr(self, name)[places])
+        made._id_rows = self.ids.rows(kept)
+        made._items = {item_id: item for item_id, item in self._items.items() if item_id in kept}
+        return made
 
     def _set_id_row(self, item_id: ItemId, row: int) -> None:
         index = self.vocabulary.index(item_id)
         if index is not None:
             self._reserve(index + 1)
             self._id_rows[index] = row
-
-    def _part(
-        self, shape: ContentShape, vocabulary: Vocabulary, ids: IdTable, places: NDArray[np.int64]
-    ) -> "ContentTable":
-        """The items at the given places under a vocabulary of as many."""
-        self._reserve(len(self.vocabulary))
-        made = ContentTable(shape, vocabulary, ids)
-        for name in ("_text", "_picture", "_attributes", "_present"):
-            setattr(made, name, getattr(self, name)[places])
-        made._id_rows = ids.rows(vocabulary)
-        made._items = {item_id: item for item_id, item in self._items.items() if item_id in vocabulary}
-        return made
 
     def _presence(self, index: int, text: bool, picture: bool) -> NDArray[np.bool_]:
         slots = self._attributes[index] > 0

@@ -19,7 +19,15 @@ class FusionKind(StrEnum):
     CONCATENATION = "concatenation"
 
 
-class AttentionPooling(nn.Module):
+class Fusion(nn.Module):
+    """What all fusions have in common."""
+
+    def begin_open(self) -> None:
+        """Lets tokens through as they are, in equal parts, until more is learned."""
+        raise NotImplementedError
+
+
+class AttentionPooling(Fusion):
     """A learned query per head attends over the present tokens.
 
     After Lee et al., Set Transformer (2019), eq. 11 (pooling by multihead attention with one seed); we leave out the
@@ -34,9 +42,8 @@ class AttentionPooling(nn.Module):
         self.value = nn.Linear(width, width)
 
     def begin_open(self) -> None:
-        """Makes the values the tokens themselves."""
-        nn.init.eye_(self.value.weight)
-        nn.init.zeros_(self.value.bias)
+        """The values are the tokens themselves; keys drawn at random differ too little to prefer one."""
+        as_identity(self.value)
 
     def forward(self, tokens: Tensor, present: Tensor) -> Tensor:
         """Pools tokens (N, M, D) float32 under `present` (N, M) bool."""
@@ -49,7 +56,7 @@ class AttentionPooling(nn.Module):
         return pooled
 
 
-class GatedFusion(nn.Module):
+class GatedFusion(Fusion):
     """A gate of its own for each width of each token, from that token; the gated tokens' mean.
 
     After Arevalo et al., Gated Multimodal Units (2017), eq. 1-3; we gate each token by itself and not by all of them,
@@ -61,17 +68,27 @@ class GatedFusion(nn.Module):
         self.gate = nn.Linear(width, width)
         self.value = nn.Linear(width, width)
 
+    def begin_open(self) -> None:
+        """Every gate is half open, and the values are the tokens, but for what the tangent flattens."""
+        as_identity(self.value)
+        nn.init.zeros_(self.gate.weight)
+        nn.init.zeros_(self.gate.bias)
+
     def forward(self, tokens: Tensor, present: Tensor) -> Tensor:
         """Fuses tokens (N, M, D) float32 under `present` (N, M) bool."""
         return masked_mean(torch.sigmoid(self.gate(tokens)) * torch.tanh(self.value(tokens)), present)
 
 
-class MeanFusion(nn.Module):
+class MeanFusion(Fusion):
     """The projected mean of the present tokens: the plainest fusion, and the least to learn."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.value = nn.Linear(width, width)
+
+    def begin_open(self) -> None:
+        """The mean itself."""
+        as_identity(self.value)
 
     def forward(self, tokens: Tensor, present: Tensor) -> Tensor:
         """Fuses tokens (N, M, D) float32 under `present` (N, M) bool."""
@@ -79,17 +96,31 @@ class MeanFusion(nn.Module):
         return fused
 
 
-class ConcatenationFusion(nn.Module):
+class ConcatenationFusion(Fusion):
     """All tokens side by side through one projection, zeros where a token is missing."""
 
     def __init__(self, tokens: int, width: int) -> None:
         super().__init__()
         self.value = nn.Linear(tokens * width, width)
 
+    def begin_open(self) -> None:
+        """The sum of the tokens over their number."""
+        width = self.value.out_features
+        with torch.no_grad():
+            tokens = self.value.in_features // width
+            self.value.weight.copy_(torch.eye(width).repeat(1, tokens) / tokens)
+            self.value.bias.zero_()
+
     def forward(self, tokens: Tensor, present: Tensor) -> Tensor:
         """Fuses tokens (N, M, D) float32 under `present` (N, M) bool."""
         fused: Tensor = self.value((tokens * present.unsqueeze(-1)).flatten(1))  # (N, D)
         return fused
+
+
+def as_identity(layer: nn.Linear) -> None:
+    """Makes a square layer give what it is given."""
+    nn.init.eye_(layer.weight)
+    nn.init.zeros_(layer.bias)
 
 
 def masked_mean(tokens: Tensor, present: Tensor) -> Tensor:
@@ -98,7 +129,7 @@ def masked_mean(tokens: Tensor, present: Tensor) -> Tensor:
     return (tokens * kept).sum(1) / kept.sum(1).clamp(min=1.0)  # (N, D)
 
 
-def make_fusion(kind: FusionKind, tokens: int, width: int, heads: int) -> nn.Module:
+def make_fusion(kind: FusionKind, tokens: int, width: int, heads: int) -> Fusion:
     """A fusion of the chosen kind over `tokens` tokens."""
     match kind:
         case FusionKind.GATED:

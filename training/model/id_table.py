@@ -23,6 +23,7 @@ from contracts.ids import ItemId
 from training.model.frequency_sketch import FrequencySketch
 
 SHARED_ROW = 0
+_RETIRED_MS = int(np.iinfo(np.int64).min) // 2
 COUNTERS_A_ROW = 4
 """Counters of the sketch for each row of the table: it tells ids apart over about four times as many sightings."""
 
@@ -111,8 +112,19 @@ class IdTable:
         """Marks ids as the first to leave: idle ones, however lately they were seen."""
         for item_id in ids:
             if item_id in self._rows:
-                self._seen_ms[self._rows[item_id]] = np.iinfo(np.int64).min // 2
+                self._seen_ms[self._rows[item_id]] = _RETIRED_MS
                 self._rows.move_to_end(item_id, last=False)
+
+    def retired(self) -> list[ItemId]:
+        """The ids marked by `retire`, the first to leave first."""
+        return [item_id for item_id, row in self._rows.items() if self._seen_ms[row] == _RETIRED_MS]
+
+    def reprieve(self, ids: Iterable[ItemId]) -> None:
+        """Takes a retirement back: as if the ids were seen just now."""
+        for item_id in ids:
+            if item_id in self._rows:
+                self._seen_ms[self._rows[item_id]] = self._now_ms or 0
+                self._rows.move_to_end(item_id)
 
     def release(self, ids: Iterable[ItemId]) -> dict[ItemId, int]:
         """Takes the rows of ids that are gone; those that had one, with it."""

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from training.model.content import MODALITIES, ContentShape, ItemTokens
-from training.model.fusions import AttentionPooling, FusionKind, make_fusion
+from training.model.fusions import FusionKind, make_fusion
 from training.model.vocabulary import ATTRIBUTE_BUCKETS
 
 _ID = MODALITIES.index("id")
@@ -53,8 +53,7 @@ class ItemTower(nn.Module):
         """Lets content through as it is told, until more is learned: tokens are averaged, and nothing is added."""
         for zeroed in self.feed_forward[-1].parameters():
             nn.init.zeros_(zeroed)
-        if isinstance(self.pooling, AttentionPooling):
-            self.pooling.begin_open()
+        self.pooling.begin_open()
 
     def tokens(self, items: ItemTokens) -> Tensor:
         """One token a modality, and the base token last: (N, M + 1, D)."""

@@ -22,6 +22,7 @@ from training.model.content import ContentTable, ItemContent
 from training.model.features import Candidates, ItemFacts, co_visits_of, head_features
 from training.model.head_weights import HeadWeights
 from training.model.history import EMPTY_HISTORY, History
+from training.model.id_table import SHARED_ROW
 from training.model.mixture import log_sum_exp, mixed_logits
 from training.model.query_tower import QueryTokens, SearchQuery
 from training.model.user_encoder import EncoderOf, TorchUserEncoder, UserEncoder
@@ -61,6 +62,7 @@ class ServingModel:
         self._heads = HeadWeights.of(loaded.model.heads)
         self._scale = float(loaded.model.scale().detach())
         self._bias = self._biases()
+        self._shared_bias = float(loaded.model.bias.weight[SHARED_ROW].detach())
         self._share = float(loaded.model.neighbour_share)
         self._lock = threading.Lock()
         self._remembered: dict[tuple[History, int], Vectors] = {}
@@ -138,14 +140,15 @@ class ServingModel:
     ) -> NDArray[np.float32]:
         """Final scores (C,) of candidates, higher is better: log of the expected value of showing them.
 
-        A candidate without a vector is ranked by its features alone, as if at a right angle to the user.
+        A candidate without a vector is ranked by its features alone, as if at a right angle to the user, and as popular
+        as an item that nobody has touched.
         """
         if not candidates:
             return np.zeros(0, dtype=np.float32)
         indices = self._indices(candidates)
         vector = self.user_vector(history, now_ms)
         items = self._rows(indices)  # (C, D)
-        bias = np.where(indices >= 0, self._bias[indices], 0.0).astype(np.float32)  # (C,)
+        bias = np.where(indices >= 0, self._bias[indices], self._shared_bias).astype(np.float32)  # (C,)
         facts = [self._facts[index] if index >= 0 else ItemFacts() for index in indices.tolist()]
         rows = [item_features(item_id) for item_id in candidates]
         features = head_features(history, user, Candidates(candidates, facts, rows), now_ms)  # (C, F)
