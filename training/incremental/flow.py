@@ -152,17 +152,20 @@ class LearnerFlow:
         """Tells the learner first and the index then, which may be away: what it lacks is tried again at each turn."""
         changes = self.catalogue.changes()
         line.learner.retire(sorted(changes.deleted))
+        line.to_sweep |= bool(changes.deleted)
         for item_id in sorted(changes.described):
             try:
                 line.not_indexed |= line.learner.describe([self.catalogue.content(item_id)])
             except BadInput as error:
                 log.error("item %s left out: %s", item_id, error)
                 self._metrics.failures.labels(error.reason).inc()
-        if gone := sorted((line.indexed.items() | line.not_indexed.keys()) - self.catalogue.items.keys()):
+        if line.to_sweep:
+            gone = sorted((line.indexed.items() | line.not_indexed.keys()) - self.catalogue.items.keys())
             self._shelves.index.delete(MODEL_ITEMS, gone)
             line.indexed.gone(gone)
             for item_id in gone:
                 line.not_indexed.pop(item_id, None)
+            line.to_sweep = False
         if line.not_indexed:
             self._shelves.index.ensure(MODEL_ITEMS, line.learner.model.config.width)
             upsert(self._shelves.index, line.indexed, line.not_indexed)

@@ -24,7 +24,8 @@ log = logging.getLogger(__name__)
 class Line:
     """The line of versions under way: who learns, from which version, and what the vector index holds of it.
 
-    `not_indexed` are vectors of items that came or changed, until the index has them.
+    `not_indexed` are vectors of items that came or changed, until the index has them; `to_sweep` says that it may hold
+    items that left the catalogue.
     """
 
     learner: Learner
@@ -34,6 +35,7 @@ class Line:
     covered_to: datetime | None
     data_to: datetime | None
     not_indexed: dict[ItemId, Vectors] = field(default_factory=dict)
+    to_sweep: bool = True
 
     @classmethod
     def begin(
