@@ -136,7 +136,10 @@ class Learner:
 
         Histories may go on holding them, so they stay known until there are too many of them.
         """
-        self._gone |= {item_id: None for item_id in items if item_id in self.table.vocabulary}
+        left = [item_id for item_id in items if item_id in self.table.vocabulary]
+        if not left:
+            return
+        self._gone |= dict.fromkeys(left)
         self.table.ids.retire(self._gone)
         most = max(GONE_KEPT, len(self.table.vocabulary) // 4)
         if len(self._gone) <= most:
