@@ -136,6 +136,15 @@ def test_numpy_ranking_equals_the_torch_heads(tmp_path: Path) -> None:
     assert np.allclose(scores, expected.numpy(), atol=1e-5)
 
 
+def test_the_surest_items_are_told_apart_too_and_the_score_grows_with_the_expected_value() -> None:
+    logits = torch.tensor([-30.0, -3.0, 0.0, 3.0, 12.0, 18.0, 19.0, 25.0, 40.0])
+    scores = ranking_score(logits.unsqueeze(1).expand(-1, 3))
+    assert (scores.diff() > 0.5).all()
+    mixed = torch.tensor([[2.0, -1.0, -1.0], [0.0, 0.0, 0.0], [-1.0, -1.0, 1.5]])
+    expected = torch.sigmoid(mixed) @ torch.tensor([1.0, 1.0, 2.0])
+    assert torch.equal(ranking_score(mixed).argsort(), expected.argsort())
+
+
 def test_serving_mixes_live_co_visits_as_the_evaluation_does(tmp_path: Path) -> None:
     directory = published(tmp_path)
     plain, loaded = ServingModel.load(directory), checkpoint.load(directory)

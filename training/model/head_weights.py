@@ -42,11 +42,17 @@ class HeadWeights:
         """Final scores (C,) of one user (D,) for items (C, D) with retrieval logits (C,) and features (C, F)."""
         hidden = np.maximum(features @ self.features + self.features_bias + (items * user) @ self.product, 0.0)
         logits = match[:, None] * self.scale + hidden @ self.out + self.out_bias + features @ self.direct  # (C, K)
-        log_values = np.log(np.array([HEAD_VALUES[head] for head in Head], dtype=np.float32))
-        parts = -np.logaddexp(0.0, -logits) + log_values  # (C, K): log of value times probability
-        top = parts.max(axis=1, keepdims=True)
-        summed: Floats = (np.log(np.exp(parts - top).sum(axis=1)) + top[:, 0]).astype(np.float32)
-        return summed
+        scores: Floats = (_log_value(logits) - _log_value(-logits)).astype(np.float32)  # as `heads.ranking_score`
+        return scores
+
+
+def _log_value(logits: Floats) -> Floats:
+    """Log of the sum over heads of value times probability, of logits (C, K): (C,)."""
+    log_values = np.log(np.array([HEAD_VALUES[head] for head in Head], dtype=np.float32))
+    parts = -np.logaddexp(0.0, -logits) + log_values  # (C, K)
+    top = parts.max(axis=1, keepdims=True)
+    summed: Floats = np.log(np.exp(parts - top).sum(axis=1)) + top[:, 0]
+    return summed
 
 
 def _array(tensor: object) -> Floats:

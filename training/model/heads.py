@@ -21,7 +21,7 @@ class Head(StrEnum):
 
 
 HEAD_VALUES: dict[Head, float] = {Head.CLICK: 1.0, Head.CART: 1.0, Head.PURCHASE: 2.0}
-"""What an outcome is worth in the final score: log of the sum of value times probability."""
+"""What an outcome is worth in the final score, `ranking_score`."""
 
 
 class RankingHeads(nn.Module):
@@ -53,6 +53,12 @@ class RankingHeads(nn.Module):
 
 
 def ranking_score(logits: Tensor) -> Tensor:
-    """The final score of (B, 3) logits: log of the expected value, sum over heads of value x probability; (B,)."""
-    values = torch.tensor([HEAD_VALUES[head] for head in Head], dtype=logits.dtype, device=logits.device)
-    return torch.logsumexp(nn.functional.logsigmoid(logits) + values.log(), dim=-1)  # (B,)
+    """The final score of (B, 3) logits, (B,): log of the expected value over what the highest value lacks to it.
+
+    The expected value is the sum over heads of value x probability. Its log would do as well, but for float32, which
+    cannot tell items apart whose logits are above 16, and those are the ones that stand first.
+    """
+    values = torch.tensor([HEAD_VALUES[head] for head in Head], dtype=logits.dtype, device=logits.device).log()
+    expected = torch.logsumexp(nn.functional.logsigmoid(logits) + values, dim=-1)  # (B,)
+    lacking = torch.logsumexp(nn.functional.logsigmoid(-logits) + values, dim=-1)  # (B,)
+    return expected - lacking

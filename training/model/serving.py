@@ -138,7 +138,7 @@ class ServingModel:
         item_features: Callable[[ItemId], ItemFeatures | None],
         now_ms: int,
     ) -> NDArray[np.float32]:
-        """Final scores (C,) of candidates, higher is better: log of the expected value of showing them.
+        """Final scores (C,) of candidates by the expected value of showing them, higher is better: `ranking_score`.
 
         A candidate without a vector is ranked by its features alone, as if at a right angle to the user, and as popular
         as an item that nobody has touched.
