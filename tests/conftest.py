@@ -25,7 +25,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Ends the process with the session's status, before the engines' native threads meet an interpreter taken down.
 
-    DuckDB may crash there (duckdb #13904), after every test has passed, and the shell would see its signal alone.
+    One has crashed there (duckdb #13904 is the suspect), after the last test, and the shell saw its signal alone.
     """
     if ENDED not in config.stash:
         return
