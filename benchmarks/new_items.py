@@ -10,7 +10,7 @@ held back is the items, not the time.
 import argparse
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -198,8 +198,7 @@ def interval_over_users(values: Floats, owner: NDArray[np.int64]) -> tuple[float
 
 
 def _kept(user: UserSequence, wanted: NDArray[np.bool_]) -> UserSequence:
-    columns: Callable[[NDArray[Any]], NDArray[Any]] = lambda column: column[wanted]  # noqa: E731 - one line a use
-    return UserSequence(user.user_id, *map(columns, (user.items, user.kinds, user.times_ms, user.fresh)))
+    return UserSequence(user.user_id, user.items[wanted], user.kinds[wanted], user.times_ms[wanted], user.fresh[wanted])
 
 
 def _untold(what: str, share: float) -> None:

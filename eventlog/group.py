@@ -66,7 +66,8 @@ class GroupReader:
                 log.warning("%s stalled; joining anew with fetches of %d ms", self._group, self._fetch_wait_ms)
                 self.close()
             elif self._unassigned.overdue(consumer):
-                log.warning("%s was given no partition of %s; joining anew", self._group, self._topics)
+                names = ", ".join(topic.name for topic in self._topics)
+                log.warning("%s was given no partition of %s; joining anew", self._group, names)
                 self.close()
         except KafkaError as error:
             raise self._unavailable(error) from error

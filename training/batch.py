@@ -76,7 +76,6 @@ def fit(
     half_life_days = best_half_life(middle.users, items, heads_ms)
     cuts = ((older, heads_ms), (middle, evaluate_ms), (training_set, training_set.data_to_ms))
     counts = [recent_counts(part.users, items, at_ms, half_life_days) for part, at_ms in cuts]
-    ids = training_set.table.id_rows()
     warm_start(model, training_set.table, older.users, counts[0], plan.worker.seed)
 
     def shares(part: TrainingSet) -> torch.Tensor:
@@ -101,7 +100,7 @@ def fit(
     progress("heads", 0.6)
     _fit_heads(model, training_set, (heads_ms, evaluate_ms), join, rng)  # 2
 
-    refresh_popularity(model, ids, counts[0], counts[1])
+    refresh_popularity(model, training_set.table, counts[0], counts[1])
     stages.later(sources.newer, _part(progress, "newer interactions: ", 0.7, 0.8), shares(middle))  # 3
 
     progress("evaluation", 0.8)
@@ -110,7 +109,7 @@ def fit(
     )
     evaluation = compare(training_set, evaluate_ms, test_users, scorers, plan.worker.seed, towers.losses)  # 4
 
-    refresh_popularity(model, ids, counts[1], counts[2])
+    refresh_popularity(model, training_set.table, counts[1], counts[2])
     stages.later(sources.every, _part(progress, "all interactions: ", 0.85, 1.0), shares(training_set))  # 5
     model.cpu().eval()
     return Fitted(model, evaluation, towers)

@@ -53,8 +53,8 @@ class Popularities:
     def __init__(self, learned: TrainingSet) -> None:
         self.learned = learned
         self.ids = torch.from_numpy(learned.table.id_rows())  # (N,)
-        self._known = torch.from_numpy(item_shares(learned.users, len(learned.table.vocabulary)) > 0)  # (N,)
-        self._owned = self._known & (self.ids != SHARED_ROW)  # (N,)
+        known = torch.from_numpy(item_shares(learned.users, len(learned.table.vocabulary)) > 0)  # (N,)
+        self._owned = known & (self.ids != SHARED_ROW)  # (N,)
         self._counts: dict[float, NDArray[np.float64]] = {}
 
     def counts(self, half_life_days: float) -> NDArray[np.float64]:

@@ -61,10 +61,10 @@ def warm_start(
 
 
 def refresh_popularity(
-    model: FusionTransformer, ids: NDArray[np.int64], before: NDArray[np.float64], after: NDArray[np.float64]
+    model: FusionTransformer, table: ContentTable, before: NDArray[np.float64], after: NDArray[np.float64]
 ) -> None:
     """Moves the item bias by how popularity has changed between two `recent_counts` (N,), keeping what was learned."""
-    change = popularity_change(before, after)
+    change, ids = popularity_change(before, after), table.id_rows()  # each (N,)
     owned = np.flatnonzero(ids)
     with torch.no_grad():
         model.bias.weight[torch.from_numpy(ids[owned]), 0] += torch.from_numpy(change[owned]).to(model.bias.weight)

@@ -90,7 +90,7 @@ class Learner:
         self._parameters = [p for name, p in self.model.named_parameters() if not name.startswith("heads.features")]
         self._optimizer = torch.optim.AdamW(self._parameters, lr=LEARNING_RATE, weight_decay=0.0)
         self._keep()
-        self._current = Snapshot.of(self.model, self.table)
+        self._vectors = Snapshot.of(self.model, self.table).vectors
         self._gone: dict[ItemId, None] = {}
 
     def observe(self, examples: Sequence[TrainingExample]) -> StepMetrics:
@@ -148,7 +148,7 @@ class Learner:
         for item_id in forgotten:
             del self._gone[item_id]
         self.table = self.table.without(frozenset(forgotten))
-        self._current = Snapshot.of(self.model, self.table)
+        self._vectors = Snapshot.of(self.model, self.table).vectors
 
     def probe(self, count: int = 256) -> float:
         """Loss of the present weights on remembered positives of items still known; 0 where there is none."""
@@ -165,10 +165,8 @@ class Learner:
         """A copy of the model with the item matrix by its present weights."""
         model = copy.deepcopy(self.model).eval()
         facts = tuple(ItemFacts.of(self.table.item(item_id)) for item_id in self.table.vocabulary)
-        self._current = Snapshot.of(model, self.table)
-        return Checkpoint(
-            model, self.table.vocabulary.copy(), facts, self._current.vectors.numpy(), self.table.ids.copy()
-        )
+        self._vectors = Snapshot.of(model, self.table).vectors
+        return Checkpoint(model, self.table.vocabulary.copy(), facts, self._vectors.numpy(), self.table.ids.copy())
 
     def start_round(self) -> None:
         """Ends the round as published: its weights are what a later refusal goes back to."""
@@ -183,7 +181,7 @@ class Learner:
         self.table = self.table.with_ids(ids)
         self.table.ids.retire(self._gone)
         self._optimizer = torch.optim.AdamW(self._parameters, lr=LEARNING_RATE, weight_decay=0.0)
-        self._current = Snapshot.of(self.model, self.table)
+        self._vectors = Snapshot.of(self.model, self.table).vectors
         self.round = Round()
 
     def _keep(self) -> None:
@@ -261,10 +259,10 @@ class Learner:
 
     def _of_round(self) -> Snapshot:
         """The item vectors of the round's start, or of when items came or went since; popularity and ids as of now."""
-        if len(self._current.vectors) < len(self.table.vocabulary):
-            self._current = Snapshot.of(self.model, self.table)
+        if len(self._vectors) < len(self.table.vocabulary):
+            self._vectors = Snapshot.of(self.model, self.table).vectors
         ids = torch.from_numpy(self.table.id_rows())
-        return Snapshot(self.model, self._current.vectors, ids, self.model.item_bias(ids))
+        return Snapshot(self.model, self._vectors, ids, self.model.item_bias(ids))
 
 
 def _no_features(count: int) -> torch.Tensor:

@@ -12,6 +12,8 @@ from training.model.heads import HEAD_VALUES, Head, RankingHeads
 
 Floats = NDArray[np.float32]
 
+_LOG_VALUES = np.log(np.array([HEAD_VALUES[head] for head in Head], dtype=np.float32))  # (K,)
+
 
 @dataclass(frozen=True)
 class HeadWeights:
@@ -48,8 +50,7 @@ class HeadWeights:
 
 def _log_value(logits: Floats) -> Floats:
     """Log of the sum over heads of value times probability, of logits (C, K): (C,)."""
-    log_values = np.log(np.array([HEAD_VALUES[head] for head in Head], dtype=np.float32))
-    parts = -np.logaddexp(0.0, -logits) + log_values  # (C, K)
+    parts = -np.logaddexp(0.0, -logits) + _LOG_VALUES  # (C, K)
     top = parts.max(axis=1, keepdims=True)
     summed: Floats = np.log(np.exp(parts - top).sum(axis=1)) + top[:, 0]
     return summed
