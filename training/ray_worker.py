@@ -40,7 +40,7 @@ from training.tower_step import TowerStep
 
 REPORT = "report.json"
 FAILURE = "failure.json"
-PROGRESS = "progress.json"
+PROGRESS = "progress.jsonl"
 CONTENT = "content.pickle"
 INTERACTIONS = "interactions.pickle"
 SHARDS = ("shards-oldest", "shards-newer", "shards-every")
