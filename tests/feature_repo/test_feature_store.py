@@ -83,7 +83,7 @@ def test_a_redis_that_is_away_is_unavailable(tmp_path: Path) -> None:
     started = time.monotonic()
     with pytest.raises(FeaturesUnavailable):
         store.write_users({UserId("u"): (NOON, UserFeatures())})
-    assert time.monotonic() - started < 0.5
+    assert time.monotonic() - started < 2
 
 
 def test_a_killed_redis_is_unavailable_and_answers_again_after_its_restart(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_a_killed_server_is_unavailable_at_once_and_answers_again_after_its_rest
 
 def test_a_frozen_server_costs_one_timeout_and_then_fails_at_once(tmp_path: Path, collection: str) -> None:
     with servers.running(servers.milvus_lite(tmp_path)) as server:
-        index = MilvusIndex(server.address, timeout_s=0.5)
+        index = MilvusIndex(server.address, timeout_s=1.0)
         index.ensure(collection, 2)
         server.freeze()
         started = time.monotonic()
@@ -90,8 +90,8 @@ def test_a_frozen_server_costs_one_timeout_and_then_fails_at_once(tmp_path: Path
         first = time.monotonic() - started
         with pytest.raises(VectorsUnavailable):
             index.search(collection, unit(1, 0), 2)
-        assert time.monotonic() - started - first < 0.2 < RETRY_AFTER_S
-        assert first < 3 * 0.5
+        assert time.monotonic() - started - first < 0.8 < RETRY_AFTER_S
+        assert first < 3 * 1.0
         server.thaw()
         assert answer_after_retry(index, collection) == []
         index.close()

@@ -56,10 +56,10 @@ async def test_only_one_caller_tries_while_it_is_open(bounded: Bounded, seconds:
 async def test_one_slow_answer_is_no_outage_but_three_in_a_row_are(bounded: Bounded) -> None:
     for _ in range(2):
         with pytest.raises(VectorsUnavailable, match="no answer within"):
-            await bounded.call(0.01, time.sleep, 0.03)
+            await bounded.call(0.01, time.sleep, 0.2)
     assert bounded.available
     with pytest.raises(VectorsUnavailable):
-        await bounded.call(0.01, time.sleep, 0.03)
+        await bounded.call(0.01, time.sleep, 0.2)
     assert not bounded.available
 
 

@@ -1,5 +1,6 @@
 """The request path: what it answers, and what it does without a part."""
 
+import threading
 import time
 
 from contracts.errors import VectorsUnavailable
@@ -130,16 +131,19 @@ async def test_a_vector_index_that_hangs_does_not_outlast_the_deadline() -> None
     shop.publish_model(FakeModel(version("m1"), {"wine": unit(1)}))
     shop.settle()
 
+    released = threading.Event()
+
     def hang(*_: object) -> list:
-        time.sleep(0.5)
+        released.wait(30)
         raise VectorsUnavailable("found nothing; expected something")
 
     shop.index.search = hang
     began = time.perf_counter()
     answer = await shop.recommend(user_id="ann")
-    assert time.perf_counter() - began < 0.45
+    assert time.perf_counter() - began < 10
     assert answer["degraded_reasons"] == ["vectors_unavailable"]
     assert names(answer) == ["wine"]
+    released.set()
     shop.close()
 
 
