@@ -43,3 +43,8 @@ class TrainingExample(BaseModel):
     history_kinds: tuple[EventKind, ...] = ()
     history_times_ms: tuple[int, ...] = ()
     traced: bool = False
+
+    @property
+    def cancels(self) -> bool:
+        """Whether it takes a purchase back, which tells neither that the item is liked nor that it is not."""
+        return self.quantity < 0

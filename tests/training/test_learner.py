@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from contracts.events import EventKind
 from contracts.examples import TrainingExample
 from contracts.ids import EventId, ItemId
 from tests.builders import shop
@@ -67,6 +68,16 @@ def test_what_is_repeated_is_learned() -> None:
 def test_examples_of_unknown_items_are_left_out_and_do_not_stop_the_rest() -> None:
     metrics = learner().observe([shop.example(0, "nowhere"), shop.example(1, "i1")])
     assert (metrics.examples, metrics.positives) == (1, 1)
+
+
+def test_a_cancellation_teaches_neither_that_the_item_is_liked_nor_that_it_is_not() -> None:
+    cancelled = shop.example(9, "i2", ("i1",), EventKind.PURCHASE).model_copy(update={"quantity": -1})
+    not_told = learner()
+    assert not_told.observe(clicks(0, 8)).examples == 8
+    told = learner()
+    assert told.observe([*clicks(0, 8), cancelled]).examples == 8
+    for one, other in zip(told.model.parameters(), not_told.model.parameters(), strict=True):
+        assert torch.equal(one, other)
 
 
 def test_negatives_alone_are_learned_without_a_softmax_loss() -> None:

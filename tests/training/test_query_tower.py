@@ -264,6 +264,8 @@ def test_searches_are_paired_with_what_was_touched_in_answer_to_them(tmp_path: P
     ):
         one = shop.example(number, item, outcome=EventKind.CLICK if touched else None)
         feedback.append([example_row(one.model_copy(update={"request_id": RequestId(request)}))])
+    cancelled = {"request_id": RequestId("r1"), "quantity": -1}
+    feedback.append([example_row(shop.example(9, "i7", outcome=EventKind.PURCHASE).model_copy(update=cancelled))])
     events.flush()
     feedback.flush()
     found = searched(tmp_path)

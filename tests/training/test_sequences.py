@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -5,8 +7,10 @@ from contracts.errors import NotEnoughData
 from contracts.events import EventKind
 from contracts.features import HISTORY_LENGTH
 from contracts.ids import ExampleId, ItemId, UserId
+from feature_repo.archive import ArchiveReader, ArchiveWriter
+from feature_repo.archive_rows import example_row
 from tests.builders import shop
-from training.data.archive_set import SPARE_ID_ROWS, training_set
+from training.data.archive_set import SPARE_ID_ROWS, example_rows, training_set
 from training.data.collate import Epoch, batches, collate
 from training.data.sequences import ExampleRow, UserSequence, sequences, windows
 from training.model.vocabulary import Vocabulary
@@ -33,6 +37,14 @@ def test_interactions_are_in_time_order_and_a_repeated_example_counts_once() -> 
 def test_negatives_and_unknown_items_are_in_no_sequence() -> None:
     made = sequences([row("a", "i1", 10), row("b", "i2", 20, None), row("c", "nowhere", 30)], VOCABULARY)
     assert made[0].items.tolist() == [1]
+
+
+def test_a_cancellation_in_the_archive_is_no_interaction(tmp_path: Path) -> None:
+    bought = shop.example(0, "i1", outcome=EventKind.PURCHASE)
+    archive = ArchiveWriter(tmp_path, "feedback")
+    archive.append([example_row(bought), example_row(shop.example(1, "i2").model_copy(update={"quantity": -1}))])
+    archive.flush()
+    assert [one.example_id for one in example_rows(ArchiveReader(tmp_path))] == [bought.example_id]
 
 
 def test_the_first_touch_of_an_item_is_fresh() -> None:

@@ -72,9 +72,14 @@ def read(archive_dir: Path, most_ids: int = MOST_ID_ROWS) -> TrainingSet:
         NotEnoughData: too few items or interactions to train on.
     """
     archive = ArchiveReader(archive_dir)
-    contents = _contents(archive)
-    columns = ["example_id", "user_id", "item_id", "at", "outcome"]
-    rows = [
+    rows = example_rows(archive)
+    return training_set(_contents(archive), rows, where=str(archive_dir), most_ids=most_ids)
+
+
+def example_rows(archive: ArchiveReader) -> list[ExampleRow]:
+    """All examples of the archive but cancellations."""
+    columns = ["example_id", "user_id", "item_id", "at", "outcome", "quantity"]
+    return [
         ExampleRow(
             row["example_id"],
             row["user_id"],
@@ -83,8 +88,8 @@ def read(archive_dir: Path, most_ids: int = MOST_ID_ROWS) -> TrainingSet:
             EventKind(row["outcome"]) if row["outcome"] else None,
         )
         for row in archive.read("feedback", columns).to_pylist()
+        if row["quantity"] >= 0
     ]
-    return training_set(contents, rows, where=str(archive_dir), most_ids=most_ids)
 
 
 def training_set(

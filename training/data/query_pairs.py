@@ -63,11 +63,11 @@ def searched(archive_dir: Path) -> list[Searched]:
         for row in events
         if row["kind"] == "search" and row["request_id"] and (row["text"] or "").strip()
     }
-    columns = ["example_id", "user_id", "item_id", "at", "outcome", "request_id"]
+    columns = ["example_id", "user_id", "item_id", "at", "outcome", "quantity", "request_id"]
     return [
         Searched(texts[row["request_id"]], ItemId(row["item_id"]), UserId(row["user_id"]), to_ms(row["at"]))
         for row in archive.read("feedback", columns).to_pylist()
-        if row["outcome"] and row["request_id"] in texts
+        if row["outcome"] and row["quantity"] >= 0 and row["request_id"] in texts
     ]
 
 

@@ -53,8 +53,12 @@ class ExampleBatch:
 
 
 def encode_examples(examples: Sequence[TrainingExample], vocabulary: Vocabulary) -> ExampleBatch:
-    """A batch of the examples whose item is known; unknown items in a history are left out of it."""
-    known = [(example, index) for example in examples if (index := vocabulary.index(example.item_id)) is not None]
+    """A batch of the examples that cancel nothing and whose item is known; a history leaves out unknown items."""
+    known = [
+        (example, index)
+        for example in examples
+        if not example.cancels and (index := vocabulary.index(example.item_id)) is not None
+    ]
     rows: dict[tuple[object, ...], int] = {}
     owner = [rows.setdefault(shared_history(example), len(rows)) for example, _ in known]
     first = {row: example for row, (example, _) in reversed(list(zip(owner, known, strict=True)))}
@@ -69,9 +73,9 @@ def encode_examples(examples: Sequence[TrainingExample], vocabulary: Vocabulary)
             gaps[row, : len(history)] = gap_buckets(columns[2], to_ms(first[row].at))
     labels = [
         (
-            float(example.outcome is not None and example.quantity > 0),
-            float(example.outcome in _CARTS and example.quantity > 0),
-            float(example.outcome == EventKind.PURCHASE and example.quantity > 0),
+            float(example.outcome is not None),
+            float(example.outcome in _CARTS),
+            float(example.outcome == EventKind.PURCHASE),
         )
         for example, _ in known
     ]

@@ -191,7 +191,7 @@ class LearnerFlow:
             batch = new[start : start + self._settings.learner_batch]
             step = self.line.learner.observe(batch)
             self._metrics.examples.labels("learned").inc(step.examples)
-            self._metrics.examples.labels("unknown_item").inc(len(batch) - step.examples)
+            self._metrics.examples.labels("left_out").inc(len(batch) - step.examples)
             if step.positives:
                 self._metrics.loss.set(step.softmax_loss)
                 self._metrics.recall.set(step.recall_at_20)

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from contracts.clock import to_ms
 from contracts.examples import TrainingExample
 from contracts.ids import EventId, ItemId
 from contracts.ports import Vectors
@@ -97,7 +96,7 @@ class Learner:
         """Tests the model on the examples, then learns from them and from `REPLAYED_PER_NEW` old ones a new history.
 
         Args:
-            examples: New ones, in their order; those of unknown items are left out.
+            examples: New ones, in their order; those of unknown items and cancellations are left out.
         """
         batch = encode_examples(examples, self.table.vocabulary)
         metrics = self._test(batch)
@@ -193,7 +192,7 @@ class Learner:
         wanted = [example.item_id for example in examples if self._is_wanted(example)]
         if not wanted:
             return
-        gained = self.table.observe(wanted, to_ms(max(example.at for example in examples))).gained
+        gained = self.table.observe(wanted).gained
         if not gained:
             return
         rows = torch.tensor(list(gained.values()))  # (rows,)
@@ -207,7 +206,9 @@ class Learner:
                     self._optimizer.state[parameter][moment][rows] = 0.0
 
     def _is_wanted(self, example: TrainingExample) -> bool:
-        return example.outcome is not None and example.quantity > 0 and example.item_id in self.table.vocabulary
+        item_id = example.item_id
+        sold = item_id in self.table.vocabulary and item_id not in self._gone
+        return example.outcome is not None and not example.cancels and sold
 
     def _test(self, batch: ExampleBatch, fresh: bool = False) -> StepMetrics:
         nan = float("nan")

@@ -14,7 +14,6 @@ from training.incremental.learner import Learner
 from training.incremental.metrics import LearnerMetrics
 from training.model.checkpoint import Checkpoint
 from training.model.content import ContentTable
-from training.model.id_table import IdRule
 from training.publish import IndexedVectors
 
 log = logging.getLogger(__name__)
@@ -47,7 +46,7 @@ class Line:
         An item whose vectors cannot be used is left out, and counted.
         """
         held = dict(zip(base.vocabulary.ids, base.item_matrix, strict=True))  # before new items are admitted
-        base.ids.rule = IdRule(admit_after)
+        base.ids.admit_after = admit_after
         table = ContentTable(base.model.config.content, base.vocabulary, base.ids)
         for item_id in sorted(catalogue.items):
             try:

@@ -12,7 +12,10 @@ class LearnerMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.examples = Counter(
-            "millstream_learner_examples", "Examples taken from the log", ["use"], registry=registry
+            "millstream_learner_examples",
+            "Examples taken from the log: learned, covered by the base, or left out (item unknown, or a cancellation)",
+            ["use"],
+            registry=registry,
         )
         self.dead_letters = Counter(
             "millstream_learner_dead_letters", "Messages refused, by reason", ["reason"], registry=registry

@@ -142,9 +142,9 @@ class ContentTable:
         self._reserve(len(self.vocabulary))
         return self._id_rows[: len(self.vocabulary)].copy()
 
-    def observe(self, ids: Sequence[ItemId], now_ms: int) -> Turnover:
+    def observe(self, ids: Sequence[ItemId]) -> Turnover:
         """Items of the vocabulary that were seen, which may earn id rows: `IdTable.observe`."""
-        turnover = self.ids.observe(ids, now_ms)
+        turnover = self.ids.observe(ids)
         for item_id in turnover.lost:
             self._set_id_row(item_id, SHARED_ROW)
         for item_id, row in turnover.gained.items():
