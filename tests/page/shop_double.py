@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 from contracts.catalogue import Item
 from contracts.clock import utc_now
-from contracts.events import SHOP_EVENT
+from contracts.events import SHOP_EVENT, EventKind
 from contracts.ids import EventId, ItemId, ModelVersion, PictureKey, RequestId, UserId, time_ordered_id
 from contracts.requests import (
     Answer,
@@ -59,6 +59,7 @@ class ShopDouble:
     items: dict[ItemId, Item]
     fold_s: float = 0.3
     learn_s: float = 1.5
+    click_waits_s: float = 0.0
     degraded: list[Degradation] = field(default_factory=list)
     broken: Problem | None = None
     posted: list[Posted] = field(default_factory=list)
@@ -145,6 +146,8 @@ class ShopDouble:
     def post(self, body: dict[str, Any]) -> BaseModel:
         """Keeps the event."""
         event = SHOP_EVENT.validate_python(body)
+        if event.kind is EventKind.CLICK:
+            time.sleep(self.click_waits_s)
         self.posted.append(Posted(event, time.monotonic(), utc_now()))
         return EventsAnswer(accepted=1, event_ids=[event.event_id])
 

@@ -97,9 +97,10 @@ def test_the_sheet_tells_why_and_what_is_similar_and_escape_closes_it(browser: B
     browser.until("!document.querySelector('#sheet').open")
 
 
-def test_a_purchase_is_posted_with_its_price_and_leaves_the_list(
+def test_a_purchase_is_posted_after_the_click_before_it_with_its_price_and_leaves_the_list(
     browser: Browser, shop: ShopDouble, address: str
 ) -> None:
+    shop.click_waits_s = 0.5
     browser.open(address)
     browser.until(SHOWN)
     browser.click(".grid .card:nth-child(1) .card-title")

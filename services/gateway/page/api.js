@@ -59,8 +59,19 @@ export const readTrace = (eventId) => call(`/v1/traces/${encodeURIComponent(even
 export const readUser = (id) => call(`/v1/users/${encodeURIComponent(id)}`);
 export const picturePath = (key) => `/v1/pictures/${encodeURIComponent(key)}`;
 
-/** Posts one event and returns its id. A refusal inside an accepted batch is an error here: the batch is of one. */
-export async function postEvent(event) {
+let posted = Promise.resolve();
+
+/**
+ * Posts one event after those before it were answered, so that they arrive in the order they happened in; returns its id.
+ * A refusal inside an accepted batch is an error here: the batch is of one.
+ */
+export function postEvent(event) {
+  const answered = posted.then(() => post(event));
+  posted = answered.catch(() => null);
+  return answered;
+}
+
+async function post(event) {
   const answer = await call("/v1/events", { method: "POST", body: event });
   const refused = answer.rejected?.[0];
   if (refused) throw new Problem({ title: "The event was refused", detail: refused.detail, reason: refused.reason });
