@@ -68,6 +68,7 @@ class Settings(BaseSettings):
     train_precision: Literal["auto", "off", "on"] = "auto"  # bfloat16; "auto": where a GPU computes in it
     train_accumulate: int = 1
     train_state_every_s: float = 60.0
+    train_recipe: Path | None = None  # JSON of choices as `millstream tune` leaves them; the rest is as without it
     model_width: int = 64  # of the live model: the learner keeps up with every click on two cores; 128 ranks better
     study_width: int = 128  # of a study of a log in files, which nobody waits for
     id_rows: int = 1_000_000  # items with an id embedding of their own, at most; rarer ones are told by their content

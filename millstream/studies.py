@@ -13,6 +13,7 @@ from services.embedding.registry import picture_encoder, text_encoder
 from training.data.two_files import Encoders
 from training.evaluation.report import Evaluation
 from training.loop import LoopConfig, Progress, Worker
+from training.recipe import read_recipe
 from training.studies import Protocol, Study, load, run_study, split
 from training.tower_fit import FitPlan
 from training.trials import Trials
@@ -68,10 +69,11 @@ def cut_of(text: str) -> datetime:
 
 
 def plan_of(given: Settings, seed: int | None = None) -> FitPlan:
-    """How every study is fitted, whatever its data; the settings' seed unless another is given."""
+    """How every study is fitted, whatever its data; the settings' seed unless another is given. Raises BadFile."""
+    recipe = read_recipe(given.train_recipe, width=given.study_width, learning_rate=LEARNING_RATE)
     return FitPlan(
-        given.study_width,
-        LoopConfig(EPOCHS, learning_rate=LEARNING_RATE),
+        recipe,
+        LoopConfig(EPOCHS, learning_rate=recipe.learning_rate),
         Worker(torch.device(given.train_device), seed=given.seed if seed is None else seed),
     )
 

@@ -30,7 +30,7 @@ from training.head_training import encode_users, train_heads
 from training.loop import LoopReport, Progress
 from training.model.checkpoint import Checkpoint
 from training.model.features import ItemFacts
-from training.model.fusion import FusionConfig, FusionTransformer
+from training.model.fusion import FusionTransformer
 from training.run_log import Scalar
 from training.snapshot import Snapshot
 from training.tower_stages import Plan, TowerSources, TowerStages
@@ -58,7 +58,7 @@ def fit(
     Args:
         training_set: All examples.
         join: The point-in-time join of features.
-        plan: Sizes and workers.
+        plan: Recipe and workers.
         progress: Called with the stage and the share of the training that is done.
         sources: What deals out the towers' batches of `parts`, to each of several workers its own; None where one
             worker holds all of them.
@@ -72,7 +72,7 @@ def fit(
     older, middle, _ = parts(training_set)
     test_users = split_users(training_set, evaluate_ms)
     items = len(training_set.table.vocabulary)
-    model = FusionTransformer(FusionConfig(training_set.table.shape, plan.width))
+    model = FusionTransformer(plan.recipe.model(training_set.table.shape))
     half_life_days = best_half_life(middle.users, items, heads_ms)
     cuts = ((older, heads_ms), (middle, evaluate_ms), (training_set, training_set.data_to_ms))
     counts = [recent_counts(part.users, items, at_ms, half_life_days) for part, at_ms in cuts]

@@ -187,19 +187,15 @@ def own_states(runs: Path, key: str) -> Iterator[Path]:
 
 
 def key_of(settings: Settings, training_set: TrainingSet) -> str:
-    """Names a training by all that decides its outcome: settings and interactions."""
+    """Names a training by all that decides its outcome: settings, recipe and interactions. Raises BadFile."""
     chosen = {
         name: str(value)
         for name, value in settings.model_dump().items()
         if name.startswith(("train_", "model_")) or name == "id_rows"
     }
-    digest = hashlib.sha256(json.dumps([chosen, settings.seed, training_set.examples], sort_keys=True).encode())
-    for item_id in training_set.table.vocabulary:
-        digest.update(item_id.encode())
-    for user in training_set.users:
-        for column in (user.items, user.kinds, user.times_ms):
-            digest.update(column.tobytes())
-    return digest.hexdigest()[:16]
+    recipe = ray_worker.recipe_of(settings).model_dump_json()
+    words = json.dumps([chosen, recipe, settings.seed, training_set.fingerprint()], sort_keys=True)
+    return hashlib.sha256(words.encode()).hexdigest()[:16]
 
 
 def _remove_unless_used(directory: Path) -> None:

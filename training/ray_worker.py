@@ -32,6 +32,7 @@ from training.loop_config import LoopConfig, Progress, Worker
 from training.model import checkpoint
 from training.model.content import ContentTable
 from training.progress_file import ProgressFile
+from training.recipe import Recipe, read_recipe
 from training.run_log import run_log
 from training.sharding import ShardedStep
 from training.state_store import StateStore
@@ -97,19 +98,25 @@ def work(config: dict[str, Any] | None = None, *, assignment: Assignment) -> Non
 
 def plan_of(settings: Settings, rank: int, world: int, states: StateStore) -> Plan:
     """The plan of one of W workers: together they take steps as large as one alone, so that W does not change them."""
-    device = _device(settings)
+    device, recipe = _device(settings), recipe_of(settings)
     alone = LoopConfig(
         settings.train_epochs,
+        learning_rate=recipe.learning_rate,
         seconds_limit=settings.train_seconds_limit,
         accumulate=settings.train_accumulate,
         precision=settings.train_precision,
     )
     return Plan(
-        width=settings.model_width,
+        recipe=recipe,
         loop=replace(alone, batch=-(-alone.batch // world)),
         worker=Worker(device, rank, world, settings.seed, states),
         wrap=_as_it_is if world == 1 else partial(wrapped, sharding=settings.train_sharding, device=device),
     )
+
+
+def recipe_of(settings: Settings) -> Recipe:
+    """The recipe of a batch training. Raises BadFile."""
+    return read_recipe(settings.train_recipe, width=settings.model_width)
 
 
 def wrapped(step: TowerStep, sharding: str, device: torch.device) -> nn.Module:

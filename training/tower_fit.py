@@ -10,7 +10,7 @@ validation users.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -24,10 +24,11 @@ from training.evaluation.ranking import BlockScorer
 from training.head_training import encode_users
 from training.loop import LoopConfig, Progress, Worker, train_towers
 from training.model.content import ContentTable
-from training.model.fusion import FusionConfig, FusionTransformer
+from training.model.fusion import FusionTransformer
 from training.neighbours import Mixing, Neighbours, chosen_mixing
+from training.recipe import Recipe
 from training.snapshot import Snapshot
-from training.tower_step import LossConfig, TowerStep
+from training.tower_step import TowerStep
 from training.trust import FOREVER_DAYS, SHARES, Popularities, Trust, best_trust, trusting
 from training.warm_start import warm_start
 
@@ -47,19 +48,17 @@ class FitPlan:
     """How to fit.
 
     Attributes:
-        width: D.
-        loop: Epochs (at most) and rates.
-        loss: The towers' loss.
+        recipe: The model, its loss and its rate.
+        loop: Epochs (at most) and batches.
         worker: Its seed, and where it computes.
         without_history: As `Split`.
         newer: What is learned in step 2; None for no step 2.
         observe: Called after each epoch of step 1 with its validation figure, the NDCG@10.
     """
 
-    width: int
+    recipe: Recipe
     loop: LoopConfig
     worker: Worker
-    loss: LossConfig = field(default_factory=LossConfig)
     without_history: bool = True
     newer: TrainingSet | None = None
     observe: Callable[[float], None] = lambda ndcg_at_10: None
@@ -159,7 +158,7 @@ def model_scorer(model: FusionTransformer, table: ContentTable) -> BlockScorer:
 
 def _untrained(learned: TrainingSet, plan: FitPlan) -> FusionTransformer:
     torch.manual_seed(plan.worker.seed)
-    model = FusionTransformer(FusionConfig(learned.table.shape, plan.width))
+    model = FusionTransformer(plan.recipe.model(learned.table.shape))
     counts = Popularities(learned).counts(FOREVER_DAYS)
     warm_start(model, learned.table, learned.users, counts, plan.worker.seed)
     return model
@@ -173,7 +172,7 @@ def _train(
     progress: Progress,
 ) -> int:
     shares = torch.from_numpy(item_shares(learned.users, len(learned.table.vocabulary)))
-    step = TowerStep(model.to(plan.worker.device), learned.table, plan.loss, shares)
+    step = TowerStep(model.to(plan.worker.device), learned.table, plan.recipe.tower_loss(), shares)
     validate = None if loss is None else lambda: loss(model)
     report = train_towers(step, learned.users, plan.loop, plan.worker, progress, validate)
     model.cpu().eval()

@@ -16,8 +16,9 @@ from training.data.sequences import UserSequence
 from training.loop import LoopConfig, LoopReport, Progress, Worker, train_towers
 from training.loop_config import Observe
 from training.model.content import ContentTable
-from training.model.fusion import FusionConfig, FusionTransformer
+from training.model.fusion import FusionTransformer
 from training.peers import Peers
+from training.recipe import Recipe
 from training.run_log import NoRunLog, RunLog
 from training.tower_step import TowerStep
 
@@ -29,9 +30,9 @@ Wrap = Callable[[TowerStep], nn.Module]
 
 @dataclass(frozen=True)
 class Plan:
-    """How to train: sizes, loop, this worker, how the step is wrapped for several, where stage 1's curve goes."""
+    """How to train: recipe, loop, this worker, how the step is wrapped for several, where stage 1's curve goes."""
 
-    width: int
+    recipe: Recipe
     loop: LoopConfig
     worker: Worker
     wrap: Wrap
@@ -99,7 +100,12 @@ class TowerStages:
         self._peers.weights_from_first(self._model.cpu())
         given = torch.zeros(len(self._table.vocabulary)) if shares is None else shares
         told = self._peers.tensor_from_first(given)
-        own = TowerStep(self._model.to(self._plan.worker.device), self._table, shares=told if told.any() else None)
+        own = TowerStep(
+            self._model.to(self._plan.worker.device),
+            self._table,
+            self._plan.recipe.tower_loss(),
+            told if told.any() else None,
+        )
         step = self._plan.wrap(own)
         report = train_towers(step, source, loop, self._plan.worker, progress, validate, observe)
         self._model.cpu()
@@ -118,7 +124,7 @@ def follow(table: ContentTable, sources: TowerSources, plan: Plan) -> None:
         MillstreamError: as `train_towers`.
     """
     torch.manual_seed(plan.worker.seed)
-    stages = TowerStages(FusionTransformer(FusionConfig(table.shape, plan.width)), table, plan)
+    stages = TowerStages(FusionTransformer(plan.recipe.model(table.shape)), table, plan)
     stages.first(sources.oldest, _untold, lambda: 0.0, lambda step, loss: None)  # 1
     stages.later(sources.newer, _untold)  # 3
     stages.later(sources.every, _untold)  # 5

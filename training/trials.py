@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 METRIC = "validation_ndcg_at_10"
+RECIPE = "recipe.json"
 
 
 @dataclass(frozen=True)
@@ -83,10 +84,12 @@ class Trials:
         return "\n".join([*lines, ""])
 
     def write(self, directory: Path) -> None:
-        """Writes `trials.json` and `trials.md`."""
+        """Writes `trials.json`, `trials.md`, and the best trial's knobs as `recipe.json` for a training to be given."""
         directory.mkdir(parents=True, exist_ok=True)
         (directory / "trials.json").write_text(json.dumps(asdict(self), indent=2, default=str) + "\n")
         (directory / "trials.md").write_text(self.as_markdown())
+        if self.best is not None:
+            (directory / RECIPE).write_text(json.dumps(self.best.knobs, indent=2) + "\n")
 
 
 def _short(value: Any) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from contracts.errors import NotEnoughData
+from contracts.errors import BadInput, NotEnoughData
 from training.data.archive_set import TrainingSet
 from training.data.sequences import item_shares
 from training.evaluation.protocol import Split, newest_share_from
@@ -21,13 +21,14 @@ from training.held_out_users import HeldOutUsers
 from training.loop import LoopConfig, Progress, Worker, train_towers
 from training.losses import TowerLoss
 from training.model.blocks import BlockKind
-from training.model.fusion import FusionConfig, FusionTransformer
-from training.tower_step import LossConfig, TowerStep
+from training.model.fusion import FusionTransformer
+from training.recipe import Recipe
+from training.tower_step import TowerStep
 from training.trials import METRIC, Trial, Trials
 from training.warm_start import best_half_life, recent_counts, warm_start
 
 Knobs = dict[str, Any]
-"""One drawn setting: width, layers, dropout, learning_rate, loss, negatives, block."""
+"""One drawn recipe: some fields of `Recipe`, or what draws them."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Search:
     """What to search, and its bounds.
 
     Attributes:
-        name: A search of the same name in the same storage is resumed; one folder.
+        name: A search of the same name in the same storage is resumed, over the same data alone; one folder.
         storage: Where searches lie.
         trials: Settings to draw.
         epochs: Of a trial that ASHA never stops.
@@ -92,6 +93,7 @@ def search(
 
     Raises:
         NotEnoughData: no validation users.
+        BadInput: the folder holds a search over other interactions or by another protocol.
     """
     from ray import tune
     from ray.tune.schedulers import ASHAScheduler
@@ -107,6 +109,7 @@ def search(
     with _cluster(config.at_once):
         trainable = tune.with_resources(tune.with_parameters(_trial, split=seen, config=config), {"cpu": 1})
         place = (config.storage.absolute() / config.name).as_posix()
+        _keep_to(Path(place), f"{seen.protocol} {seen.training.fingerprint()}")
         if tune.Tuner.can_restore(place):
             tuner = tune.Tuner.restore(place, trainable=trainable, resume_unfinished=True, restart_errored=True)
         else:
@@ -142,20 +145,13 @@ def _trial(knobs: Knobs, *, split: Split, config: Search) -> None:
     torch.manual_seed(config.seed)
     learned, table = split.training, split.training.table
     judged = HeldOutUsers(split.validation, table, without_history=split.without_history)
-    model = FusionTransformer(
-        FusionConfig(
-            table.shape,
-            width=knobs["width"],
-            layers=knobs["layers"],
-            dropout=knobs["dropout"],
-            block=BlockKind(knobs["block"]),
-        )
-    )
+    recipe = Recipe(**knobs)
+    model = FusionTransformer(recipe.model(table.shape))
     items, until_ms = len(table.vocabulary), learned.data_to_ms + 1
     counts = recent_counts(learned.users, items, until_ms, best_half_life(learned.users, items, _middle(learned)))
     warm_start(model, table, learned.users, counts, config.seed)
     shares = torch.from_numpy(item_shares(learned.users, items))
-    step = TowerStep(model, table, LossConfig(TowerLoss(knobs["loss"]), knobs["negatives"]), shares)
+    step = TowerStep(model, table, recipe.tower_loss(), shares)
     epoch = -1
 
     def validate() -> float:
@@ -165,8 +161,20 @@ def _trial(knobs: Knobs, *, split: Split, config: Search) -> None:
         tune.report({METRIC: ndcg, "epoch": epoch})
         return 1.0 - ndcg
 
-    loop = LoopConfig(config.epochs, learning_rate=knobs["learning_rate"])
+    loop = LoopConfig(config.epochs, learning_rate=recipe.learning_rate)
     train_towers(step, learned.users, loop, Worker(seed=config.seed), lambda what, share: None, validate)
+
+
+def _keep_to(place: Path, searched: str) -> None:
+    """Notes what a new search is over; refuses to go on with one over something else."""
+    note = place / "searched.txt"
+    if note.exists() and note.read_text() != searched:
+        raise BadInput(
+            f"found in {place} a search over other interactions or by another protocol; expected those that it began "
+            "with; name another folder"
+        )
+    place.mkdir(parents=True, exist_ok=True)
+    note.write_text(searched)
 
 
 def _middle(learned: TrainingSet) -> int:

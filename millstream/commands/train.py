@@ -23,6 +23,10 @@ Cut = Annotated[str | None, typer.Option(help="For time-split: train before, tes
 Output = Annotated[Path, typer.Option(help="Folder for table, JSON, pictures and checkpoint.")]
 Seeds = Annotated[int, typer.Option(min=1, help="Trainings; their mean is reported.")]
 
+RecipeFile = Annotated[
+    Path | None, typer.Option(help="JSON of the model's choices, as `millstream tune` leaves one (recipe.json).")
+]
+
 PROTOCOLS = ("leave-one-out", "time-split", "sessions")
 
 
@@ -34,20 +38,23 @@ def train(
     cut: Cut = None,
     output: Output = Path("build/study"),
     seeds: Seeds = 1,
+    recipe: RecipeFile = None,
 ) -> None:
     """Train a model on the archived events and publish it; with --events, train and evaluate on your own files."""
+    given = settings() if recipe is None else settings().model_copy(update={"train_recipe": recipe})
     if events is not None:
-        _study(events, items, protocol, test_events, cut, output, seeds)
+        _study(given, events, items, protocol, test_events, cut, output, seeds)
         return
     if any(given is not None for given in (items, protocol, test_events, cut)):
         raise typer.BadParameter("found options of a study without --events; name the interactions file")
     with console.step("Training") as advance:
-        version = train_and_publish(settings(), advance)
+        version = train_and_publish(given, advance)
     console.say(f"published {version.version}, learned from {version.examples} examples")
     say_verdict(version)
 
 
 def _study(
+    given: Settings,
     events: Path,
     items: Path | None,
     protocol: str | None,
@@ -72,7 +79,7 @@ def _study(
         "seeds": seeds,
     }
     with console.step(f"Training and evaluating, {protocol}") as advance:
-        result = run_job("study", settings(), advance, json.dumps(asked))
+        result = run_job("study", given, advance, json.dumps(asked))
     console.out.print(result["markdown"], markup=False, soft_wrap=True)
     console.say(f"written to {output.absolute()}: evaluation.md, evaluation.json, pictures, and the model")
 

@@ -10,11 +10,14 @@ from contracts.settings import settings
 from millstream import console
 from millstream.commands.train import PROTOCOLS, Cut, Items
 from millstream.job import run_job
+from training.trials import RECIPE
 
 Trials = Annotated[int, typer.Option(min=1, help="Settings to draw.")]
 Epochs = Annotated[int, typer.Option(min=1, help="Epochs of a trial that is never stopped early.")]
 AtOnce = Annotated[int, typer.Option(min=1, help="Trials side by side, one core each.")]
-Output = Annotated[Path, typer.Option(help="Folder of the search; the same folder goes on with it.")]
+Output = Annotated[
+    Path, typer.Option(help="Folder of the search; the same folder, with the same files, goes on with it.")
+]
 
 
 def tune(
@@ -27,7 +30,7 @@ def tune(
     at_once: AtOnce = 1,
     output: Output = Path("build/search"),
 ) -> None:
-    """Search width, depth, dropout, rate, loss and block on the validation users; a table of all trials."""
+    """Search width, depth, dropout, rate, loss, negatives and block on the validation users; a table of all trials."""
     if protocol not in PROTOCOLS:
         raise typer.BadParameter(f"found --protocol {protocol}; expected one of {', '.join(PROTOCOLS)}")
     asked = {
@@ -44,3 +47,4 @@ def tune(
         result = run_job("tune", settings(), advance, json.dumps(asked))
     console.out.print(result["markdown"], markup=False, soft_wrap=True)
     console.say(f"written to {output.absolute()}: trials.md, trials.json")
+    console.say(f"to train with the best of them: millstream train --recipe {output / RECIPE}")

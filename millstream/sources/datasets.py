@@ -46,8 +46,7 @@ def open_replay(what: str, path: str, rejects: Rejects) -> ReplayLog:
     """
     if what == "complete-journey":
         log = complete_journey.demo_log(utc_now())
-        events = (*log.history, *log.live)
-        return ReplayLog(what, lambda: iter(events), len(events), log.items, (complete_journey.REMARK,))
+        return ReplayLog(what, lambda: iter(log.history), len(log.history), log.items, (complete_journey.REMARK,))
     if what == "online-retail":
         if not path:
             raise BadInput("found no path; expected: millstream replay online-retail PATH (a Parquet or CSV file)")

@@ -6,6 +6,7 @@ finds every process of its own and none of anybody else's.
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 
 from pydantic import SecretStr
 
@@ -20,7 +21,9 @@ def setting_variables(settings: Settings) -> dict[str, str]:
     variables = {}
     for name in type(settings).model_fields:
         value = getattr(settings, name)
-        if name == "state_dir":
+        if value is None:
+            continue
+        if isinstance(value, Path):
             value = value.absolute()
         if isinstance(value, SecretStr):
             value = value.get_secret_value()

@@ -12,11 +12,12 @@ from training.data.two_files import Encoders
 from training.evaluation.report import Evaluation
 from training.loop import LoopConfig, Worker
 from training.model import checkpoint
+from training.recipe import Recipe
 from training.studies import Protocol, Study, run_study
 from training.tower_fit import FitPlan
 
 USERS, LENGTH, CATEGORIES, ITEMS = 60, 6, 3, 30
-PLAN = FitPlan(8, LoopConfig(2, learning_rate=1e-2), Worker(seed=3))
+PLAN = FitPlan(Recipe(width=8), LoopConfig(2, learning_rate=1e-2), Worker(seed=3))
 
 
 def encoders() -> Encoders:

@@ -33,7 +33,7 @@ def planned(rank: int, directory: Path, sharding: str, begun_with: list[Any]) ->
         begun_with.append({name: tensor.clone() for name, tensor in step.model.state_dict().items()})
         return wrap(step)
 
-    return Plan(plan.width, LoopConfig(2, batch=4), Worker(rank=rank, world=WORLD), kept)
+    return Plan(plan.recipe, LoopConfig(2, batch=4), Worker(rank=rank, world=WORLD), kept)
 
 
 def _worker(rank: int, directory: Path, sharding: str) -> None:

@@ -78,6 +78,13 @@ def test_a_search_without_validation_users_is_refused(tmp_path: Path) -> None:
         search(split, Search("none", tmp_path))
 
 
+def test_a_search_is_not_gone_on_with_over_other_interactions(tmp_path: Path) -> None:
+    bounds = Search("tiny", tmp_path, trials=1, epochs=1)
+    search(small_split(), bounds, small_knobs())
+    with pytest.raises(BadInput, match="other interactions"):
+        search(leave_one_out(shop.shop(users=25, length=8)), bounds, small_knobs())
+
+
 def test_trials_come_best_first_and_failed_ones_last(tmp_path: Path) -> None:
     made = Trials.of(
         "s",

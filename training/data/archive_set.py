@@ -1,5 +1,6 @@
 """The training set as the archive holds it: examples, the catalogue as it stands last, and its content vectors."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -59,6 +60,16 @@ class TrainingSet:
         users = tuple(part for user in self.users if len(part := user.before(at_ms)))
         shown = tuple(row for row in self.shown if row.at_ms < at_ms)
         return TrainingSet(self.table, users, shown, sum(len(user) for user in users) + len(shown))
+
+    def fingerprint(self) -> str:
+        """Names the interactions and their items: equal for the same ones, whatever is known of the items."""
+        digest = hashlib.sha256(str(self.examples).encode())
+        for item_id in self.table.vocabulary:
+            digest.update(item_id.encode())
+        for user in self.users:
+            for column in (user.items, user.kinds, user.times_ms):
+                digest.update(column.tobytes())
+        return digest.hexdigest()
 
     def with_own_ids(self) -> "TrainingSet":
         """The same with id rows for the items that these users touched, and for no others."""

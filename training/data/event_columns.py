@@ -1,7 +1,8 @@
 """The interactions file: columns to `Interactions`, each cell checked, whole columns at once.
 
-Columns: `user` (or user_id), `item` (item_id), and optionally `time` (at, timestamp), `kind` (event) and `rating`
-(stars). A time is ISO 8601 (UTC where it names no zone) or seconds or milliseconds since 1970. L rows.
+Columns: `user` (or user_id), `item` (item_id), and optionally `time` (at, timestamp), `kind` (event), `rating` (stars)
+and `quantity`, below zero in a row that takes a purchase back, which is no interaction. A time is ISO 8601 (UTC where
+it names no zone, days as 2026-03-01 or 20260301) or seconds or milliseconds since 1970. L rows.
 """
 
 from pathlib import Path
@@ -25,6 +26,7 @@ ITEM = ("item", "item_id")
 TIME = ("time", "at", "timestamp", "time_ms")
 KIND = ("kind", "event")
 RATING = ("rating", "stars")
+QUANTITY = ("quantity",)
 
 SECONDS_BELOW = 1e11
 """A number below is seconds since 1970 (until the year 5138), one from here on milliseconds (from 1973)."""
@@ -60,6 +62,7 @@ def read_interactions(path: Path, rejected: Rejected) -> Interactions:
     times_ms, kept = _times(table, time_name, rejected, kept)
     ratings, kept = _ratings(table, rejected, kept)
     kinds, kept = _kinds(table, ratings, rejected, kept)
+    kept = rejected.leave_out("a quantity below zero takes a purchase back", _taken_back(table), kept)
     mask = pa.array(kept)
     user_codes, user_ids = _codes(users.filter(mask))
     item_codes, item_ids = _codes(items.filter(mask))
@@ -79,13 +82,25 @@ def _times(
         in_ms = cells.cast(pa.timestamp("ms", tz=getattr(cells.type, "tz", None)), safe=False).cast(pa.int64())
         times = in_ms.cast(pa.float64()).to_numpy(zero_copy_only=False)
     else:
-        times = number_cells(table, name)
-        times = np.where(np.abs(times) < SECONDS_BELOW, times * 1000.0, times)
+        texts = text_cells(table, name)
+        times = _day_ms(texts)
+        if np.isnan(times).all():
+            times = number_cells(table, name)
+            times = np.where(np.abs(times) < SECONDS_BELOW, times * 1000.0, times)
         if np.isnan(times).any():
-            times = np.where(np.isnan(times), _iso_ms(text_cells(table, name)), times)
+            times = np.where(np.isnan(times), _iso_ms(texts), times)
     wrong = ~((times >= 0) & (times < LATEST_MS))  # NaN is wrong too
     kept = rejected.leave_out("time missing, unreadable, or not from 1970 to 2100", wrong, kept)
     return np.where(wrong, 0, times).astype(np.int64), kept
+
+
+def _day_ms(cells: pa.Array) -> NDArray[np.float64]:
+    """Times of a column that holds days as 20260301; NaN everywhere if a cell is anything else, but for empty ones."""
+    texts = pd.Series(cells.drop_null().to_numpy(zero_copy_only=False), dtype=object)
+    days = pd.to_datetime(texts, format="%Y%m%d", utc=True, errors="coerce")
+    if not len(texts) or not texts.str.fullmatch(r"\d{8}").all() or days.isna().any():
+        return np.full(len(cells), np.nan)
+    return _iso_ms(cells)
 
 
 def _iso_ms(cells: pa.Array) -> NDArray[np.float64]:
@@ -104,6 +119,14 @@ def _ratings(
     ratings = number_cells(table, name)
     given = ~_true(pc.is_null(text_cells(table, name)))
     return ratings, rejected.leave_out("rating that is no number", given & ~np.isfinite(ratings), kept)
+
+
+def _taken_back(table: pa.Table) -> NDArray[np.bool_]:
+    name = column(table, QUANTITY)
+    if name is None:
+        return np.zeros(len(table), dtype=np.bool_)
+    taken: NDArray[np.bool_] = number_cells(table, name) < 0  # missing, NaN, is not below
+    return taken
 
 
 def _kinds(
