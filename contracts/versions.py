@@ -18,6 +18,8 @@ class PublishedVersion(BaseModel):
         data_from: Event time of the oldest example used by the batch training.
         data_to: Event time of the newest example used.
         examples: Examples learned from, all ancestors included.
+        root: The batch version that its line began with; None for a batch version.
+        covered_to: Event time of the newest example that the root learned from; None for a batch version.
         learned_event_ids: Traced events learned from since the parent.
         features: Names of the features that the ranking heads read.
         git_revision: Revision of the code that trained it; "unknown" outside a checkout.
@@ -34,6 +36,8 @@ class PublishedVersion(BaseModel):
     data_from: UtcDatetime | None
     data_to: UtcDatetime | None
     examples: int
+    root: ModelVersion | None = None
+    covered_to: UtcDatetime | None = None
     learned_event_ids: tuple[EventId, ...] = ()
     features: tuple[str, ...] = ()
     git_revision: str = "unknown"

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import torch
 
-from training.model.fusion import FusionTransformer
+from training.model.fusion import MOST_LOG_SCALE, FusionTransformer
 from training.model.heads import RankingHeads
 from training.model.mixture import SHARES
 from training.validation import Validation
@@ -27,7 +27,7 @@ def calibrate_scale(model: FusionTransformer, validation: Validation) -> float:
     best = min(SCALES, key=lambda factor: losses[factor])
     if not math.isnan(losses[best]):
         with torch.no_grad():
-            model.log_scale.add_(math.log(best))
+            model.log_scale.clamp_(max=MOST_LOG_SCALE).add_(math.log(best))  # the losses were those of a held scale
     return best
 
 

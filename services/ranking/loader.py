@@ -69,8 +69,12 @@ class ModelLoader:
             self._thread.join(timeout=10)
 
     def announce(self, version: PublishedVersion) -> None:
-        """A version was published; called by the tail. An older one than wanted already is ignored."""
-        if self._wanted is None or version.version > self._wanted.version:
+        """A version was published; called by the tail.
+
+        An older one than wanted already is ignored, unless it is of a batch training: that is named before it is
+        written, and the learner may have published meanwhile.
+        """
+        if self._wanted is None or version.version > self._wanted.version or version.origin == "batch":
             self._wanted, self._attempts = version, 0
             self._wake.set()
 

@@ -283,6 +283,56 @@ def test_a_new_batch_version_replaces_the_base_and_newer_examples_are_learned_ag
     assert last.examples == 100 + (8 - 4)
 
 
+def test_a_batch_version_is_adopted_though_the_learner_published_while_it_was_written(loop: Loop) -> None:
+    loop.feed(*(shop.example(number, "i5") for number in range(1, 9)))
+    loop.run()
+    assert loop.versions()[-1].version > "v-000-batch"
+    loop.publish_batch("v-000-batch", data_to=shop.example(4).at)
+    loop.index.upsert(MODEL_ITEMS, {ItemId("i5"): np.ones(16, dtype=np.float32)})  # the line before may still write
+    loop.run()
+    assert loop.flow.line is not None
+    assert loop.flow.line.root == "v-000-batch"
+    newest = loop.versions()[-1]
+    assert (newest.root, newest.covered_to, newest.origin) == ("v-000-batch", shop.example(4).at, "incremental")
+    served = ServingModel.load(loop.store.path(newest.version)).item_vectors()[ItemId("i5")]
+    assert loop.index.search(MODEL_ITEMS, served, 1)[0].item_id == "i5"
+
+
+def test_a_restarted_learner_goes_on_from_its_own_version_and_learns_what_was_not_read(loop: Loop) -> None:
+    loop.feed(shop.example(20, "i5"))
+    loop.run()
+    again = LearnerFlow(
+        Settings(learner_publish_every_s=3.0),
+        Sources(loop.feedback, MemoryTail(loop.log, [ITEMS, ITEM_VECTORS, MODEL_VERSIONS])),
+        loop.shelves,
+        LearnerMetrics(CollectorRegistry()),
+        lambda: loop.now,
+    )
+    loop.flow = again
+    loop.feed(shop.example(7, "i5"))  # of another partition: older than what the version has learned, but never read
+    loop.run()
+    assert again.line is not None
+    assert again.line.root == "v-000"
+    assert [version.examples for version in loop.versions()] == [100, 101, 102]
+
+
+def test_clicks_after_a_quiet_time_are_published(loop: Loop) -> None:
+    for number in range(1, 9):
+        loop.feed(shop.example(number, "i5", outcome=None))
+        loop.run(turns=1)
+    quiet = len(loop.versions())
+    loop.feed(*(shop.example(number, "i5", ("i1",)) for number in range(10, 14)))
+    loop.run(turns=1)
+    assert len(loop.versions()) == quiet + 1
+    assert "progressive_loss" not in loop.versions()[quiet - 1].metrics
+
+
+def test_an_example_that_is_delivered_again_is_not_learned_again(loop: Loop) -> None:
+    loop.feed(*[shop.example(1, "i5")] * 4)
+    loop.run()
+    assert loop.versions()[-1].examples == 100 + 1
+
+
 def test_old_versions_go_and_the_newest_batch_version_stays(loop: Loop) -> None:
     for number in range(1, 10):
         loop.feed(shop.example(number, "i5", outcome=EventKind.VIEW))

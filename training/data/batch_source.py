@@ -54,6 +54,7 @@ def with_a_target(batch: SequenceBatch) -> SequenceBatch:
 
     Every worker then uses the same parameters in every step, which collectives over gradients rely on.
     """
-    weights = torch.zeros_like(batch.weights)
+    weights, targets = torch.zeros_like(batch.weights), batch.targets.clone()
     weights[0, 0] = 1.0
-    return replace(batch, weights=weights)
+    targets[0, 0] = batch.items[0, 0]  # touched, so that no loss takes it for an item that is never shown
+    return replace(batch, weights=weights, targets=targets)

@@ -25,12 +25,20 @@ class Changes:
 
 
 class Catalogue:
-    """Folds messages of `items`, `item-vectors` and `model-versions`; `changes` tells what to do about them."""
+    """Folds messages of `items`, `item-vectors` and `model-versions`; `changes` tells what to do about them.
+
+    Attributes:
+        items: The catalogue.
+        vectors: What the encoders gave of its items.
+        announced: The newest version by name.
+        batch: The batch version that was announced last.
+    """
 
     def __init__(self) -> None:
         self.items: dict[ItemId, Item] = {}
         self.vectors: dict[ItemId, ItemVectors] = {}
         self.announced: PublishedVersion | None = None
+        self.batch: PublishedVersion | None = None
         self._changes = Changes()
 
     def take(self, message: LoggedMessage, now: datetime) -> None:
@@ -45,6 +53,8 @@ class Catalogue:
             self._take_vectors(message)
         elif message.topic == MODEL_VERSIONS.name and message.value is not None:
             version = decode(PublishedVersion, message.value)
+            if version.origin == "batch":
+                self.batch = version
             if self.announced is None or version.version > self.announced.version:
                 self.announced = version
 

@@ -8,7 +8,7 @@ A publication and the progress in the log:
 """
 
 import logging
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,7 +19,7 @@ from contracts.deadletters import refused
 from contracts.errors import BadInput, ModelError, Unavailable
 from contracts.examples import TrainingExample
 from contracts.heartbeats import Heartbeat
-from contracts.ids import EventId, ModelVersion, time_ordered_id
+from contracts.ids import EventId, ExampleId, ModelVersion, time_ordered_id
 from contracts.ports import LoggedMessage, Tail
 from contracts.settings import Settings
 from contracts.topics import DEAD_LETTERS, HEARTBEATS, TRACES
@@ -40,8 +40,11 @@ from training.publish import Shelves, publish, upsert
 log = logging.getLogger(__name__)
 
 POLL_S = 0.1
-REPLAYED_AFTER_BATCH = 2000
+REPLAYED_AFTER_BATCH = 20_000
 """Newest examples kept to learn again those that a new batch version has not seen."""
+
+REMEMBERED_IDS = 50_000
+"""Newest examples known by their ids, so that one which is delivered again is not learned again."""
 
 
 class Feedback(Protocol):
@@ -91,6 +94,7 @@ class LearnerFlow:
         self.line: Line | None = None
         self._loss_gate, self._probe_gate = Gate(), Gate(margin=0.5)
         self._recent: deque[TrainingExample] = deque(maxlen=REPLAYED_AFTER_BATCH)
+        self._taken: OrderedDict[ExampleId, None] = OrderedDict()
         self._tried: ModelVersion | None = None
         self._published_at: datetime | None = None
         self._beaten_at: datetime | None = None
@@ -124,11 +128,15 @@ class LearnerFlow:
             self._apply_changes(self.line)
 
     def _adopt(self) -> None:
-        """Starts from the newest announced version; later, only a batch version replaces the learner's own line."""
-        announced = self.catalogue.announced
+        """Starts from the newest announced version; later, only another batch version replaces the learner's own line.
+
+        The batch version is the last in the log, not the newest by name: it is named before it is written, and the
+        learner may have published meanwhile.
+        """
+        announced = self.catalogue.announced if self.line is None else self.catalogue.batch
         if announced is None or announced.version == self._tried:
             return
-        if self.line is not None and (announced.origin != "batch" or announced.version <= self.line.version.version):
+        if self.line is not None and announced.version == self.line.root:
             return
         self._tried = announced.version
         try:
@@ -141,6 +149,9 @@ class LearnerFlow:
         line = Line.begin(announced, base, self.catalogue, self._metrics, given.seed, given.id_admit_after)
         if self.line is not None:
             line.learner.reservoir = self.line.learner.reservoir
+            # The line before may have written over what the batch training wrote.
+            written = zip(base.vocabulary.ids, base.item_matrix, strict=False)
+            line.not_indexed = {item: vector for item, vector in written if item in self.catalogue.items}
         self.line = line
         self._loss_gate, self._probe_gate = Gate(), Gate(margin=0.5)
         unseen = [example for example in self._recent if not line.covers(example)]
@@ -175,9 +186,17 @@ class LearnerFlow:
         examples = []
         for message in messages:
             try:
-                examples.append(decode(TrainingExample, message.value))
+                example = decode(TrainingExample, message.value)
             except BadInput as error:
                 self._refuse(message, error)
+                continue
+            if example.example_id in self._taken:
+                self._metrics.examples.labels("repeated").inc()
+                continue
+            self._taken[example.example_id] = None
+            if len(self._taken) > REMEMBERED_IDS:
+                self._taken.popitem(last=False)
+            examples.append(example)
         return examples
 
     def _learn(self, examples: Sequence[TrainingExample]) -> None:
@@ -226,15 +245,23 @@ class LearnerFlow:
             self._uncommitted = False
 
     def _judge(self, learner: Learner) -> Verdict:
+        """The verdict on a round; a figure that a round without positives lacks judges nothing and moves no gate."""
+        if not learner.finite():
+            return Verdict.NOT_FINITE
         loss, probe = learner.round.loss(), learner.probe()
-        verdicts = (self._probe_gate.judge(probe, learner.finite()), self._loss_gate.judge(loss, True))
+        verdicts = (
+            Verdict.PUBLISH if probe is None else self._probe_gate.judge(probe, True),
+            Verdict.PUBLISH if loss is None else self._loss_gate.judge(loss, True),
+        )
         verdict = next((verdict for verdict in verdicts if verdict is not Verdict.PUBLISH), Verdict.PUBLISH)
-        self._loss_gate = self._loss_gate.after_round(loss, verdict)
-        self._probe_gate = self._probe_gate.after_round(probe, verdict)
+        if loss is not None:
+            self._loss_gate = self._loss_gate.after_round(loss, verdict)
+        if probe is not None:
+            self._probe_gate = self._probe_gate.after_round(probe, verdict)
         return verdict
 
     def _publish(self, line: Line, now: datetime) -> None:
-        learned = tuple(line.learner.round.traced)
+        learned, loss = tuple(line.learner.round.traced), line.learner.round.loss()
         version = PublishedVersion(
             version=ModelVersion(time_ordered_id("v", now)),
             parent=line.version.version,
@@ -246,7 +273,9 @@ class LearnerFlow:
             learned_event_ids=learned,
             features=HEAD_FEATURES,
             git_revision=line.version.git_revision,
-            metrics={"progressive_loss": line.learner.round.loss()},
+            root=line.root,
+            covered_to=line.covered_to,
+            metrics={} if loss is None else {"progressive_loss": loss},
         )
         deleted = frozenset(line.learner.table.vocabulary) - self.catalogue.items.keys()
         announced_at = publish(version, line.learner.checkpoint(), self._shelves, line.indexed, deleted, self._clock)

@@ -65,10 +65,10 @@ class Round:
     traced: list[EventId] = field(default_factory=list)
     metrics: list[StepMetrics] = field(default_factory=list)
 
-    def loss(self) -> float:
-        """Progressive loss of the round, weighted by positives; 0 where there were none."""
+    def loss(self) -> float | None:
+        """Progressive loss of the round, weighted by positives; None where there were none."""
         known = [(step.softmax_loss, step.positives) for step in self.metrics if step.positives]
-        return sum(loss * count for loss, count in known) / sum(count for _, count in known) if known else 0.0
+        return sum(loss * count for loss, count in known) / sum(count for _, count in known) if known else None
 
 
 class Learner:
@@ -149,11 +149,11 @@ class Learner:
         self.table = self.table.without(frozenset(forgotten))
         self._vectors = Snapshot.of(self.model, self.table).vectors
 
-    def probe(self, count: int = 256) -> float:
-        """Loss of the present weights on remembered positives of items still known; 0 where there is none."""
+    def probe(self, count: int = 256) -> float | None:
+        """Loss of the present weights on remembered positives of items still known; None where there is none."""
         remembered = [example for example in self.reservoir.sample(count) if self._is_wanted(example)]
         if not remembered:
-            return 0.0
+            return None
         return self._test(encode_examples(remembered, self.table.vocabulary), fresh=True).softmax_loss
 
     def finite(self) -> bool:

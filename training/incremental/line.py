@@ -6,7 +6,7 @@ from datetime import datetime
 
 from contracts.errors import BadInput
 from contracts.examples import TrainingExample
-from contracts.ids import ItemId
+from contracts.ids import ItemId, ModelVersion
 from contracts.ports import Vectors
 from contracts.versions import PublishedVersion
 from training.incremental.catalogue import Catalogue
@@ -31,6 +31,7 @@ class Line:
     version: PublishedVersion
     indexed: IndexedVectors
     examples: int
+    root: ModelVersion | None
     covered_to: datetime | None
     data_to: datetime | None
     not_indexed: dict[ItemId, Vectors] = field(default_factory=dict)
@@ -56,8 +57,23 @@ class Line:
                 metrics.failures.labels(error.reason).inc()
         learner = Learner(base, table, seed)
         learner.retire([item_id for item_id in base.vocabulary if item_id not in catalogue.items])
-        return cls(learner, announced, IndexedVectors(held), announced.examples, announced.data_to, announced.data_to)
+        begun = announced.origin == "batch"
+        return cls(
+            learner=learner,
+            version=announced,
+            indexed=IndexedVectors(held),
+            examples=announced.examples,
+            root=announced.version if begun else announced.root or _guessed_root(announced, catalogue),
+            covered_to=announced.data_to if begun else announced.covered_to,
+            data_to=announced.data_to,
+        )
 
     def covers(self, example: TrainingExample) -> bool:
         """Whether the batch training at its root has learned an example; a traced one is always learned."""
         return not example.traced and self.covered_to is not None and example.at <= self.covered_to
+
+
+def _guessed_root(announced: PublishedVersion, catalogue: Catalogue) -> ModelVersion | None:
+    """The root of a version that names none: the batch version of before it, if the log still has one."""
+    batch = catalogue.batch
+    return batch.version if batch is not None and batch.version < announced.version else None

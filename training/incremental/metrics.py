@@ -13,7 +13,7 @@ class LearnerMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.examples = Counter(
             "millstream_learner_examples",
-            "Examples taken from the log: learned, covered by the base, or left out (item unknown, or a cancellation)",
+            "Examples taken: learned, covered by the base, repeated, or left out (item unknown, or a cancellation)",
             ["use"],
             registry=registry,
         )
