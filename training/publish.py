@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
+from safetensors import SafetensorError
 
 from contracts.clock import Clock, utc_now
+from contracts.errors import CheckpointNotSaved
 from contracts.ids import ItemId
 from contracts.ports import EventLog, VectorIndex, Vectors
 from contracts.topics import MODEL_VERSIONS
@@ -104,10 +106,17 @@ def publish(
         When it was announced: serving may have it before the announcement is acknowledged.
 
     Raises:
+        CheckpointNotSaved: step 1 failed: the disk is full or away; nothing was announced.
         VectorsUnavailable: step 2 failed; nothing was announced.
         LogUnavailable: step 3 was not acknowledged.
     """
-    shelves.store.write(version, lambda path: checkpoint.save(path, model))  # 1
+    try:
+        shelves.store.write(version, lambda path: checkpoint.save(path, model))  # 1
+    except (OSError, SafetensorError) as error:
+        raise CheckpointNotSaved(
+            f"found no way to write the version {version.version} ({error}); expected room on the disk of the models; "
+            "the version before it is whole"
+        ) from error
     shelves.index.ensure(MODEL_ITEMS, model.model.config.width)
     changed = indexed.moved(model.vocabulary.ids, model.item_matrix)
     upsert(shelves.index, indexed, {item: vector for item, vector in changed.items() if item not in deleted})  # 2

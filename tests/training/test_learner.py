@@ -80,6 +80,11 @@ def test_a_cancellation_teaches_neither_that_the_item_is_liked_nor_that_it_is_no
         assert torch.equal(one, other)
 
 
+def test_an_item_touched_again_is_no_target_of_the_towers() -> None:
+    metrics = learner().observe([shop.example(0, "i1", ("i2", "i1")), shop.example(1, "i3", ("i2", "i1"))])
+    assert (metrics.examples, metrics.positives) == (2, 1)
+
+
 def test_negatives_alone_are_learned_without_a_softmax_loss() -> None:
     metrics = learner().observe([shop.example(0, "i1", outcome=None)])
     assert metrics.examples == 1

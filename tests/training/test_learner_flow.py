@@ -1,3 +1,4 @@
+import errno
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -331,6 +332,21 @@ def test_an_example_that_is_delivered_again_is_not_learned_again(loop: Loop) -> 
     loop.feed(*[shop.example(1, "i5")] * 4)
     loop.run()
     assert loop.versions()[-1].examples == 100 + 1
+
+
+def test_a_full_disk_is_waited_out(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(version: PublishedVersion, save: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    loop.run(turns=1)
+    loop.feed(shop.example(1, "i5", traced=True))
+    with monkeypatch.context() as patched:
+        patched.setattr(loop.store, "write", full)
+        loop.run()
+    assert len(loop.versions()) == 1
+    assert loop.feedback.commits == 0
+    loop.run()
+    assert loop.versions()[-1].learned_event_ids == ("evt1",)
 
 
 def test_old_versions_go_and_the_newest_batch_version_stays(loop: Loop) -> None:

@@ -33,6 +33,7 @@ class ExampleBatch:
         owner: (B,) int64 history of each example.
         targets: (B,) int64 index of the example's item.
         labels: (B, 3) float32 by `heads.Head`.
+        fresh: (B,) bool, whether the history lacks the item: what the towers are to foresee, as in batch training.
     """
 
     items: Tensor
@@ -42,9 +43,15 @@ class ExampleBatch:
     owner: Tensor
     targets: Tensor
     labels: Tensor
+    fresh: Tensor
 
     def __len__(self) -> int:
         return len(self.targets)
+
+    @property
+    def positive(self) -> Tensor:
+        """(B,) bool: an outcome with an item that is new to the user."""
+        return (self.labels[:, 0] > 0) & self.fresh
 
     def users(self, model: FusionTransformer, vectors: Tensor) -> Tensor:
         """The users just before their examples, (B, D), by the item vectors (N, D)."""
@@ -87,6 +94,7 @@ def encode_examples(examples: Sequence[TrainingExample], vocabulary: Vocabulary)
         owner=torch.tensor(owner, dtype=torch.int64),
         targets=torch.tensor([index for _, index in known], dtype=torch.int64),
         labels=torch.tensor(labels, dtype=torch.float32).reshape(-1, 3),
+        fresh=torch.tensor([example.item_id not in example.history_items for example, _ in known], dtype=torch.bool),
     )
 
 

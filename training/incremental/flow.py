@@ -16,7 +16,7 @@ from typing import Protocol
 
 from contracts.clock import Clock
 from contracts.deadletters import refused
-from contracts.errors import BadInput, ModelError, Unavailable
+from contracts.errors import BadInput, CheckpointNotSaved, ModelError, Unavailable
 from contracts.examples import TrainingExample
 from contracts.heartbeats import Heartbeat
 from contracts.ids import EventId, ExampleId, ModelVersion, time_ordered_id
@@ -114,6 +114,10 @@ class LearnerFlow:
         except Unavailable as error:
             log.warning("waiting: %s", error)
             self._metrics.failures.labels(error.reason).inc()
+        except CheckpointNotSaved as error:
+            log.error("not published, to be tried again: %s", error)
+            self._metrics.failures.labels(error.reason).inc()
+            retire(self._shelves.store)
 
     def _follow_catalogue(self) -> None:
         for message in self._sources.catalogue.poll(0.0 if self.line is not None else POLL_S):
@@ -230,6 +234,7 @@ class LearnerFlow:
         waited = self._published_at is None or (now - self._published_at).total_seconds() >= every_s
         if line is None or not waited:
             return
+        self._published_at = now  # a publication that fails is tried again after the interval, too
         if line.learner.round.examples:
             verdict = self._judge(line.learner)
             if verdict is Verdict.PUBLISH:
@@ -239,7 +244,6 @@ class LearnerFlow:
                 log.error("the gate refused a round of %d examples: %s", line.learner.round.examples, verdict.value)
                 self._metrics.refusals.labels(verdict.value).inc()
                 line.learner.roll_back()
-            self._published_at = now
         if self._uncommitted:
             self._sources.feedback.commit()
             self._uncommitted = False

@@ -44,7 +44,7 @@ class StepMetrics:
 
     Attributes:
         examples: New examples in the batch that the model could use.
-        positives: Those of them with an outcome.
+        positives: Those of them with an outcome on an item that is new to the user.
         softmax_loss: Mean loss of the positives over the catalogue; NaN without positives.
         recall_at_20: Share of the positives among the 20 best of all items; NaN without positives.
         log_loss: Mean binary loss of the click head over all; NaN without examples.
@@ -222,7 +222,7 @@ class Learner:
             match = self.model.pair_logits(users, items, snapshot.ids[batch.targets])  # (B,)
             heads = self.model.heads(users, items, match, _no_features(len(batch)))  # (B, 3)
             log_loss = float(heads_loss(heads[:, :1], batch.labels[:, :1], torch.ones_like(heads[:, :1])))
-            positive = batch.labels[:, 0] > 0  # (B,)
+            positive = batch.positive  # (B,)
             count = int(positive.sum())
             if not count:
                 return StepMetrics(len(batch), 0, nan, nan, log_loss)
@@ -242,7 +242,7 @@ class Learner:
         match = self.model.pair_logits(users, items[places], tokens.ids[places])  # (B,)
         heads = self.model.heads(users, items[places], match, _no_features(len(batch)))  # (B, 3)
         loss = heads_loss(heads, batch.labels, torch.ones_like(heads))
-        positive = batch.labels[:, 0] > 0
+        positive = batch.positive
         if bool(positive.any()):
             logits = self.model.catalogue_logits(users[positive], items, tokens.ids)  # (P, K)
             loss = loss + full_softmax(logits, places[positive])
