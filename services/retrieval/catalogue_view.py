@@ -35,6 +35,7 @@ class CatalogueView:
         self._half_life_ms = trend_half_life_s * 1000
         self._items: dict[ItemId, Item] = {}
         self._features: dict[ItemId, ItemFeatures] = {}
+        self._followers: dict[ItemId, dict[ItemId, float]] = {}
         self._content: dict[ItemId, Content] = {}
         self._popular: tuple[ItemId, ...] = ()
         self._popular_in: dict[str, tuple[ItemId, ...]] = {}
@@ -53,6 +54,7 @@ class CatalogueView:
         """Forgets the item and all that is known of it; one that is not there is no error."""
         with self._lock:
             self._items.pop(item_id, None)
+            self._forget_neighbours(item_id)
             self._features.pop(item_id, None)
             self._content.pop(item_id, None)
             self._dirty = True
@@ -61,6 +63,9 @@ class CatalogueView:
     def put_features(self, item_id: ItemId, features: ItemFeatures) -> None:
         """Replaces the item's features; they may come before the item itself."""
         with self._lock:
+            self._forget_neighbours(item_id)
+            for before, weight in zip(features.co_visit_items, features.co_visit_weights, strict=True):
+                self._followers.setdefault(ItemId(before), {})[item_id] = weight
             self._features[item_id] = features
             self._dirty = True
 
@@ -94,6 +99,11 @@ class CatalogueView:
         """The item's features; None when no interaction has reached it."""
         return self._features.get(item_id)
 
+    def followers(self, item_id: ItemId) -> dict[ItemId, float]:
+        """Items that were touched after the item in a session, with the weight that it has in their rows."""
+        with self._lock:
+            return dict(self._followers.get(item_id, {}))
+
     def content(self, item_id: ItemId) -> Content | None:
         """The item's content vectors; None when they are not computed yet."""
         return self._content.get(item_id)
@@ -118,6 +128,14 @@ class CatalogueView:
 
     def __len__(self) -> int:
         return len(self._items)
+
+    def _forget_neighbours(self, item_id: ItemId) -> None:
+        features = self._features.get(item_id)
+        for before in features.co_visit_items if features is not None else ():
+            followers = self._followers.get(ItemId(before), {})
+            followers.pop(item_id, None)
+            if not followers:
+                self._followers.pop(ItemId(before), None)
 
     def _trend(self, features: ItemFeatures | None) -> float:
         """Logarithm (base 2) of the trend score decayed to one common moment.

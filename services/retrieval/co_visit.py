@@ -10,7 +10,10 @@ CONTEXT_DECAY = 0.8
 
 
 class CoVisitSource:
-    """Sums the co-visit shares of the context's items: a share is a co-visit's weight within its item's row."""
+    """Sums the co-visit shares of the context's items: a share is a weight among all that were touched with the item.
+
+    A row names what was touched before its item; what was touched after it names it in its own row. Both count.
+    """
 
     name = Source.CO_VISIT
 
@@ -21,12 +24,13 @@ class CoVisitSource:
         """Best first; nothing for an empty context."""
         scores: dict[ItemId, float] = {}
         for depth, anchor in enumerate(query.context):
+            together = self._view.followers(anchor)
             row = self._view.features(anchor)
-            if row is None or not row.co_visit_weights:
-                continue
-            whole = sum(row.co_visit_weights)
-            for neighbour, weight in zip(row.co_visit_items, row.co_visit_weights, strict=False):
-                item_id = ItemId(neighbour)
+            if row is not None:
+                for before, weight in zip(row.co_visit_items, row.co_visit_weights, strict=True):
+                    together[ItemId(before)] = together.get(ItemId(before), 0.0) + weight
+            whole = sum(together.values())
+            for item_id, weight in together.items():
                 scores[item_id] = scores.get(item_id, 0.0) + CONTEXT_DECAY**depth * weight / whole
         best = sorted(scores, key=lambda item_id: (-scores[item_id], item_id))[: query.limit]
         return Found([Candidate(item_id, scores[item_id]) for item_id in best])

@@ -11,10 +11,10 @@ from bisect import bisect_left
 import msgspec
 
 from contracts.clock import from_ms, to_ms
-from contracts.events import EventKind, Impression, Interaction, ItemInteraction, Purchase, Rating, Search
+from contracts.events import EventKind, Impression, Interaction, ItemInteraction, Purchase, Search
 from contracts.examples import TrainingExample
 from contracts.ids import EventId, ExampleId, ItemId, ModelVersion, RequestId, UserId
-from streams.state.rules import NEUTRAL_STARS, Rules
+from streams.state.rules import Rules, shows_interest
 from streams.state.user_features import Recent
 
 PENDING_LENGTH = 20
@@ -63,7 +63,7 @@ def join(
     if isinstance(event, Impression):
         state, squeezed = _opened(state, event, recent)
         return state, examples + squeezed
-    if isinstance(event, Search) or (isinstance(event, Rating) and event.stars <= NEUTRAL_STARS):
+    if isinstance(event, Search) or not shows_interest(event):
         return state, examples
     return _outcome(state, event, recent, examples)
 

@@ -6,7 +6,7 @@ They travel as a value, so that a fold is a function of its arguments alone.
 from dataclasses import dataclass
 from typing import Self
 
-from contracts.events import EventKind
+from contracts.events import EventKind, Impression, Interaction, Rating
 from contracts.settings import Settings
 
 INTEREST: dict[EventKind, float] = {
@@ -16,10 +16,10 @@ INTEREST: dict[EventKind, float] = {
     EventKind.PURCHASE: 5.0,
     EventKind.RATING: 3.0,
 }
-"""Weight of one interaction in affinities and in the trend. A rating's is scaled by `rating_sign`."""
+"""Weight of one interaction in affinities, where a rating's is scaled by `rating_sign`, and in the trend."""
 
 NEUTRAL_STARS = 3.0
-"""A rating at or below shows no interest: below it takes affinity away, and it makes no positive example."""
+"""A rating at or below shows no interest: see `shows_interest`. Below it takes affinity away."""
 
 
 @dataclass(frozen=True)
@@ -56,3 +56,8 @@ class Rules:
 def rating_sign(stars: float) -> float:
     """How a rating scales its interest: 5 stars 1, 3 stars 0, 1 star -1."""
     return (stars - NEUTRAL_STARS) / 2
+
+
+def shows_interest(event: Impression | Interaction) -> bool:
+    """Whether an event may stand in a history, raise a trend and be learned from as a positive: not a low rating."""
+    return not (isinstance(event, Rating) and event.stars <= NEUTRAL_STARS)

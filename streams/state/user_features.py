@@ -15,7 +15,7 @@ from contracts.events import EventKind, Impression, Interaction, ItemInteraction
 from contracts.features import AFFINITY_LENGTH, HISTORY_LENGTH, PURCHASED_LENGTH, UserFeatures
 from streams.state.admission import Outcome, Place, Seen, admit
 from streams.state.decay import Decayed, added, bounded, strongest
-from streams.state.rules import INTEREST, Rules, rating_sign
+from streams.state.rules import INTEREST, Rules, rating_sign, shows_interest
 from streams.state.windows import Windows, counted, totals
 
 Recent = tuple[int, str, str, str]
@@ -165,7 +165,8 @@ def _interacted(
 ) -> UserFeatureState:
     newest_ms = max(state.last_event_ms, at_ms)
     recent = list(state.recent)
-    insort(recent, (at_ms, event.event_id, event.item_id, event.kind.value))
+    if shows_interest(event):
+        insort(recent, (at_ms, event.event_id, event.item_id, event.kind.value))
     changes: dict[str, object] = {
         "seen": seen,
         "recent": tuple(recent[-HISTORY_LENGTH:]),

@@ -15,7 +15,7 @@ from contracts.interactions import ItemTouch
 from streams.state import attribution, user_features
 from streams.state.admission import Outcome, Place
 from streams.state.attribution import AttributionState
-from streams.state.rules import Rules
+from streams.state.rules import Rules, shows_interest
 from streams.state.user_features import Attributes, UserFeatureState
 
 NEIGHBOURS = 5
@@ -59,7 +59,7 @@ def _touches(
     place: Place,
     rules: Rules,
 ) -> list[tuple[ItemId, ItemTouch]]:
-    if isinstance(event, Search):
+    if isinstance(event, Search) or not shows_interest(event):
         return []
     if isinstance(event, Impression):
         items = dict.fromkeys(item.item_id for item in event.items)

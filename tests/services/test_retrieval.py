@@ -79,7 +79,22 @@ async def test_co_visits_add_their_shares_and_fade_along_the_context() -> None:
         )
     )
     found = await source.find(query("a", "b", "ghost"))
-    assert found.candidates == [Candidate(C, 3 / (3 + 1) + 0.8 * 5 / 5), Candidate(B, 1 / (3 + 1))]
+    # Of `b`: 5 before it, and `a` after it, whose row names `b` with 1.
+    assert found.candidates == [
+        Candidate(C, 3 / (3 + 1) + 0.8 * 5 / (5 + 1)),
+        Candidate(B, 1 / (3 + 1)),
+        Candidate(A, 0.8 * 1 / (5 + 1)),
+    ]
+
+
+async def test_what_was_touched_after_an_item_is_found_from_it_until_its_row_says_otherwise() -> None:
+    catalogue = view(a=ItemFeatures(), b=ItemFeatures(co_visit_items=("a",), co_visit_weights=(2.0,)))
+    assert (await CoVisitSource(catalogue).find(query("a"))).candidates == [Candidate(B, 1.0)]
+    catalogue.put_features(B, ItemFeatures(co_visit_items=("c",), co_visit_weights=(1.0,)))
+    assert (await CoVisitSource(catalogue).find(query("a"))).candidates == []
+    assert catalogue.followers(C) == {B: 1.0}
+    catalogue.remove(B)
+    assert catalogue.followers(C) == {}
 
 
 def test_popularity_decays_with_time_since_the_last_interaction() -> None:

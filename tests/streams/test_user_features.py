@@ -90,6 +90,10 @@ def test_an_item_that_is_not_in_the_catalogue_moves_no_affinity() -> None:
     assert features(view("a", 0), attributes=None).category_names == ()
 
 
+def test_a_bad_rating_stands_in_no_history() -> None:
+    assert features(view("a", 0), rating("b", 1, stars=3), rating("c", 2, stars=4)).recent_items == ("a", "c")
+
+
 def test_a_cancellation_takes_the_purchase_back_and_shows_no_interest() -> None:
     bought = features(purchase("a", 0, quantity=2), purchase("b", 1))
     cancelled = features(purchase("a", 0, quantity=2), purchase("b", 1), purchase("a", 2, quantity=-2))
