@@ -1,4 +1,4 @@
-from training.incremental.gate import Gate, Verdict
+from training.incremental.gate import Gate, RoundGates, Verdict
 
 
 def warmed(loss: float = 5.0, rounds: int = 10) -> Gate:
@@ -47,3 +47,14 @@ def test_a_lasting_change_is_accepted_in_the_end() -> None:
 def test_weights_that_are_not_finite_leave_the_baseline_as_it_is() -> None:
     gate = warmed(5.0)
     assert gate.after_round(float("nan"), Verdict.NOT_FINITE) == gate
+
+
+def test_quiet_rounds_neither_lower_the_ceiling_nor_raise_it() -> None:
+    gates = RoundGates()
+    for _ in range(30):
+        assert gates.judge(True, 7.0, 7.0) is Verdict.PUBLISH
+    for _ in range(20):
+        assert gates.judge(True, None, None) is Verdict.PUBLISH
+    assert gates.judge(True, 7.2, 7.2) is Verdict.PUBLISH
+    assert gates.judge(True, 9.0, 7.2) is Verdict.COLLAPSED
+    assert gates.judge(False, None, None) is Verdict.NOT_FINITE

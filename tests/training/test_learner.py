@@ -1,14 +1,16 @@
 import copy
+import math
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 
 from contracts.events import EventKind
 from contracts.examples import TrainingExample
 from contracts.ids import EventId, ItemId
 from tests.builders import shop
-from training.incremental.learner import GONE_KEPT, Learner
+from training.incremental.learner import GONE_KEPT, Learner, _as_if_all
 from training.model.checkpoint import Checkpoint
 from training.model.content import ContentTable
 from training.model.features import ItemFacts
@@ -83,6 +85,26 @@ def test_a_cancellation_teaches_neither_that_the_item_is_liked_nor_that_it_is_no
 def test_an_item_touched_again_is_no_target_of_the_towers() -> None:
     metrics = learner().observe([shop.example(0, "i1", ("i2", "i1")), shop.example(1, "i3", ("i2", "i1"))])
     assert (metrics.examples, metrics.positives) == (2, 1)
+
+
+def test_drawn_negatives_give_the_loss_of_all_items_in_expectation() -> None:
+    rng, targets = np.random.default_rng(0), torch.tensor([0, 7])
+    every = torch.from_numpy(rng.normal(size=(2, 2000))).float()
+    totals = []
+    for _ in range(400):
+        columns = np.unique(np.concatenate([targets.numpy(), drawn := rng.choice(2000, 200, replace=False)]))
+        stands_for = torch.where(torch.from_numpy(np.isin(columns, drawn)), math.log(2000 / 200), -math.inf)
+        own = torch.from_numpy(np.searchsorted(columns, targets.numpy()))
+        totals.append(_as_if_all(every[:, columns], own, stands_for).exp().sum(1))
+    assert torch.stack(totals).mean(0) == pytest.approx(every.exp().sum(1).numpy(), rel=0.01)
+
+
+def test_an_item_that_nobody_has_touched_learns_nothing_from_the_clicks_of_others() -> None:
+    under_test = learner()
+    under_test.describe([shop.contents(13)[12]])
+    drawn, known = under_test._drawn()
+    assert drawn.tolist() == list(range(12))
+    assert known == 12
 
 
 def test_negatives_alone_are_learned_without_a_softmax_loss() -> None:

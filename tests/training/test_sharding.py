@@ -1,5 +1,6 @@
 """Two real workers over gloo, without a cluster: what they learn beside what one learns."""
 
+import faulthandler
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import count, islice
@@ -78,6 +79,7 @@ def curve_of(
 
 
 def _worker(rank: int, directory: str) -> None:
+    faulthandler.enable()
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", init_method=f"file://{directory}/meet", rank=rank, world_size=WORLD)
     place, worker = Path(directory), Worker(rank=rank, world=WORLD)
@@ -108,6 +110,7 @@ def _worker(rank: int, directory: str) -> None:
     found["kept"] = sum(p.to_local().numel() for p in step.parameters() if isinstance(p, DTensor))
     found["whole"] = sum(p.numel() for p in step.parameters())
     torch.save(found, place / f"found-{rank}.pt")
+    distributed.barrier()  # nobody closes its connections while another still uses them
     distributed.destroy_process_group()
 
 

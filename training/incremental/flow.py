@@ -28,8 +28,7 @@ from contracts.vector_collections import MODEL_ITEMS
 from contracts.versions import PublishedVersion
 from contracts.wire import decode, encode
 from training.incremental.catalogue import Catalogue
-from training.incremental.gate import Gate, Verdict
-from training.incremental.learner import Learner
+from training.incremental.gate import RoundGates, Verdict
 from training.incremental.line import Line
 from training.incremental.metrics import LearnerMetrics
 from training.incremental.retention import retire
@@ -92,7 +91,7 @@ class LearnerFlow:
         self._clock = clock
         self.catalogue = Catalogue()
         self.line: Line | None = None
-        self._loss_gate, self._probe_gate = Gate(), Gate(margin=0.5)
+        self._gates = RoundGates()
         self._recent: deque[TrainingExample] = deque(maxlen=REPLAYED_AFTER_BATCH)
         self._taken: OrderedDict[ExampleId, None] = OrderedDict()
         self._tried: ModelVersion | None = None
@@ -157,7 +156,7 @@ class LearnerFlow:
             written = zip(base.vocabulary.ids, base.item_matrix, strict=False)
             line.not_indexed = {item: vector for item, vector in written if item in self.catalogue.items}
         self.line = line
-        self._loss_gate, self._probe_gate = Gate(), Gate(margin=0.5)
+        self._gates = RoundGates()
         unseen = [example for example in self._recent if not line.covers(example)]
         self._recent.clear()
         log.info("learning from %s (%s), %d newer examples", announced.version, announced.origin, len(unseen))
@@ -236,7 +235,8 @@ class LearnerFlow:
             return
         self._published_at = now  # a publication that fails is tried again after the interval, too
         if line.learner.round.examples:
-            verdict = self._judge(line.learner)
+            learner = line.learner
+            verdict = self._gates.judge(learner.finite(), learner.round.loss(), learner.probe())
             if verdict is Verdict.PUBLISH:
                 with self._metrics.publish_seconds.time():
                     self._publish(line, now)
@@ -247,22 +247,6 @@ class LearnerFlow:
         if self._uncommitted:
             self._sources.feedback.commit()
             self._uncommitted = False
-
-    def _judge(self, learner: Learner) -> Verdict:
-        """The verdict on a round; a figure that a round without positives lacks judges nothing and moves no gate."""
-        if not learner.finite():
-            return Verdict.NOT_FINITE
-        loss, probe = learner.round.loss(), learner.probe()
-        verdicts = (
-            Verdict.PUBLISH if probe is None else self._probe_gate.judge(probe, True),
-            Verdict.PUBLISH if loss is None else self._loss_gate.judge(loss, True),
-        )
-        verdict = next((verdict for verdict in verdicts if verdict is not Verdict.PUBLISH), Verdict.PUBLISH)
-        if loss is not None:
-            self._loss_gate = self._loss_gate.after_round(loss, verdict)
-        if probe is not None:
-            self._probe_gate = self._probe_gate.after_round(probe, verdict)
-        return verdict
 
     def _publish(self, line: Line, now: datetime) -> None:
         learned, loss = tuple(line.learner.round.traced), line.learner.round.loss()

@@ -70,3 +70,28 @@ class Gate:
             variance=(1 - weight) * (self.variance + weight * step * step),
             rounds=self.rounds + 1,
         )
+
+
+class RoundGates:
+    """The two gates of a round: of its progressive loss, and of the new weights on what is remembered."""
+
+    def __init__(self) -> None:
+        self._loss, self._probe = Gate(), Gate(margin=0.5)
+
+    def judge(self, finite: bool, loss: float | None, probe: float | None) -> Verdict:
+        """The verdict on a round; a figure that a round without positives lacks judges nothing and moves no gate.
+
+        Args:
+            finite: Whether all weights are finite.
+            loss: Progressive loss of the round; None where it had no positives.
+            probe: Loss on remembered positives; None where there are none.
+        """
+        if not finite:
+            return Verdict.NOT_FINITE
+        judged = [(self._probe, probe), (self._loss, loss)]
+        verdicts = [gate.judge(figure, True) for gate, figure in judged if figure is not None]
+        verdict = next((each for each in verdicts if each is not Verdict.PUBLISH), Verdict.PUBLISH)
+        self._probe, self._loss = (
+            gate if figure is None else gate.after_round(figure, verdict) for gate, figure in judged
+        )
+        return verdict

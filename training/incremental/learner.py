@@ -6,6 +6,7 @@ many new items come, the learner's memory is that of the catalogue. B examples, 
 """
 
 import copy
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -234,7 +235,8 @@ class Learner:
 
     def _learn(self, batch: ExampleBatch) -> None:
         self.model.train()
-        compared = self._compared(batch)
+        drawn, known = self._drawn()
+        compared = np.unique(np.concatenate([batch.targets.numpy(), drawn]))
         tokens = self.table.tokens(compared)
         items = self.model.items(tokens)  # (K, D): a part of the catalogue when it is large
         places = torch.from_numpy(np.searchsorted(compared, batch.targets.numpy()))  # (B,)
@@ -245,18 +247,25 @@ class Learner:
         positive = batch.positive
         if bool(positive.any()):
             logits = self.model.catalogue_logits(users[positive], items, tokens.ids)  # (P, K)
-            loss = loss + full_softmax(logits, places[positive])
+            stands_for = torch.where(
+                torch.from_numpy(np.isin(compared, drawn)), math.log(known / len(drawn)), -math.inf
+            )  # (K,)
+            loss = loss + full_softmax(_as_if_all(logits, places[positive], stands_for), places[positive])
         self._optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(self._parameters, CLIP_NORM)
         self._optimizer.step()
 
-    def _compared(self, batch: ExampleBatch) -> NDArray[np.int64]:
-        count = len(self.table.vocabulary)
-        if count <= FULL_SOFTMAX_ITEMS:
-            return np.arange(count)
-        drawn = self._rng.integers(0, count, SAMPLED_ITEMS)
-        return np.unique(np.concatenate([batch.targets.numpy(), drawn]))
+    def _drawn(self) -> tuple[NDArray[np.int64], int]:
+        """Negatives (S,) for a batch, and of how many they are drawn.
+
+        They are items that were wanted, which have id rows: one that nobody has touched was never passed over.
+        """
+        wanted = np.flatnonzero(self.table.id_rows() != SHARED_ROW)
+        wanted = wanted if len(wanted) else np.arange(len(self.table.vocabulary))
+        if len(wanted) <= FULL_SOFTMAX_ITEMS:
+            return wanted, len(wanted)
+        return self._rng.choice(wanted, SAMPLED_ITEMS, replace=False, shuffle=False), len(wanted)
 
     def _of_round(self) -> Snapshot:
         """The item vectors of the round's start, or of when items came or went since; popularity and ids as of now."""
@@ -264,6 +273,21 @@ class Learner:
             self._vectors = Snapshot.of(self.model, self.table).vectors
         ids = torch.from_numpy(self.table.id_rows())
         return Snapshot(self.model, self._vectors, ids, self.model.item_bias(ids))
+
+
+def _as_if_all(logits: torch.Tensor, targets: torch.Tensor, stands_for: torch.Tensor) -> torch.Tensor:
+    """Logits (P, K) of drawn items and targets whose softmax is, in expectation, that over all items drawn from.
+
+    The sampled softmax of Bengio & Senecal, "Quick training of probabilistic neural nets by importance sampling"
+    (2003), with uniform draws: we differ in that a target stands for itself and is no negative of other rows.
+
+    Args:
+        logits: (P, K).
+        targets: (P,) int64 column of each row's target.
+        stands_for: (K,) log of how many items a column stands for, minus infinity for one that was not drawn.
+    """
+    own = targets.unsqueeze(1)  # (P, 1)
+    return (logits + stands_for).scatter(1, own, logits.gather(1, own))
 
 
 def _no_features(count: int) -> torch.Tensor:
