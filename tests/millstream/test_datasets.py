@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from contracts.clock import utc_now
 from contracts.errors import BadFile, BadInput
 from contracts.events import EventKind, Purchase
 from millstream.sources.complete_journey import demo_log, readable_size
@@ -79,6 +80,13 @@ def test_the_real_log_is_read_whole(rejects: Rejects) -> None:
 def test_a_name_that_is_no_data_set_is_refused_with_the_known_ones(rejects: Rejects) -> None:
     with pytest.raises(BadInput, match="complete-journey, online-retail"):
         open_replay("amazon", "", rejects)
+
+
+def test_a_replay_of_the_demo_log_has_nothing_of_the_future(rejects: Rejects) -> None:
+    replayed = open_replay("complete-journey", "", rejects)
+    times = [event.at for event in replayed.events()]
+    assert len(times) == replayed.count > 0
+    assert max(times) <= utc_now()
 
 
 def test_the_demo_log_is_the_same_for_the_same_arguments_and_ends_now() -> None:

@@ -57,6 +57,13 @@ async def test_an_older_announcement_is_ignored(shop: Shop) -> None:
     assert (await shop.recommend())["model_version"] == "m1"
 
 
+async def test_a_batch_version_is_served_though_one_of_the_learner_with_a_newer_name_came_first(shop: Shop) -> None:
+    batch = version("m0").model_copy(update={"origin": "batch"})
+    shop.publish_model(FakeModel(batch, VECTORS))
+    shop.settle()
+    assert (await shop.recommend())["model_version"] == "m0"
+
+
 async def test_a_new_item_is_ranked_and_retrieved_before_the_next_version(shop: Shop) -> None:
     shop.user("ann", "wine")
     shop.put("cider", category="food")

@@ -119,6 +119,11 @@ def test_touches_name_the_item_and_the_sessions_items_before_it() -> None:
     assert (item_id, touch.source_offset, touch.neighbours) == ("b", 3, ("c",))
 
 
+def test_a_bad_rating_touches_nothing_and_a_good_one_does() -> None:
+    assert step(UserState(), rating("a", 0, stars=3), None, place(0), RULES).touches == []
+    assert [item for item, _ in step(UserState(), rating("a", 0, stars=4), None, place(0), RULES).touches] == ["a"]
+
+
 def test_an_impression_touches_each_of_its_items_once() -> None:
     one = step(UserState(), impression("r1", 0, "a", "b", "a"), None, place(0), RULES)
     assert [(item, touch.kind) for item, touch in one.touches] == [("a", "impression"), ("b", "impression")]
