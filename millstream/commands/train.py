@@ -45,7 +45,7 @@ def train(
     if events is not None:
         _study(given, events, items, protocol, test_events, cut, output, seeds)
         return
-    if any(given is not None for given in (items, protocol, test_events, cut)):
+    if any(option is not None for option in (items, protocol, test_events, cut)):
         raise typer.BadParameter("found options of a study without --events; name the interactions file")
     with console.step("Training") as advance:
         version = train_and_publish(given, advance)

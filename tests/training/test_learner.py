@@ -226,6 +226,12 @@ def test_positives_of_forgotten_items_are_no_reason_to_refuse_a_round() -> None:
     assert under_test.probe() is None
 
 
+def test_remembered_repeats_alone_are_no_reason_to_refuse_a_round() -> None:
+    under_test = learner()
+    under_test.remember([shop.example(0, "i1", ("i1",))])
+    assert under_test.probe() is None
+
+
 def test_a_cancelled_purchase_earns_no_id_row() -> None:
     under_test = learner()
     under_test.describe([shop.contents(13)[12]])

@@ -163,6 +163,13 @@ def test_publications_are_no_closer_than_the_interval(loop: Loop) -> None:
     assert len(loop.versions()) == 1 + 2
 
 
+def test_the_first_example_after_a_pause_is_published_at_once(loop: Loop) -> None:
+    loop.run(turns=4, seconds=1.0)
+    loop.feed(shop.example(1, "i5"))
+    loop.run(turns=1, seconds=1.0)
+    assert len(loop.versions()) == 1 + 1
+
+
 def test_examples_that_the_batch_has_learned_are_only_remembered(loop: Loop) -> None:
     loop.feed(*(shop.example(-number, "i5") for number in range(1, 20)))
     loop.run()

@@ -233,17 +233,17 @@ class LearnerFlow:
         waited = self._published_at is None or (now - self._published_at).total_seconds() >= every_s
         if line is None or not waited:
             return
-        self._published_at = now  # a publication that fails is tried again after the interval, too
-        if line.learner.round.examples:
-            learner = line.learner
+        learner = line.learner
+        if learner.round.examples:
+            self._published_at = now  # a publication that fails is tried again after the interval, too
             verdict = self._gates.judge(learner.finite(), learner.round.loss(), learner.probe())
             if verdict is Verdict.PUBLISH:
                 with self._metrics.publish_seconds.time():
                     self._publish(line, now)
             else:
-                log.error("the gate refused a round of %d examples: %s", line.learner.round.examples, verdict.value)
+                log.error("the gate refused a round of %d examples: %s", learner.round.examples, verdict.value)
                 self._metrics.refusals.labels(verdict.value).inc()
-                line.learner.roll_back()
+                learner.roll_back()
         if self._uncommitted:
             self._sources.feedback.commit()
             self._uncommitted = False

@@ -155,7 +155,8 @@ class Learner:
         remembered = [example for example in self.reservoir.sample(count) if self._is_wanted(example)]
         if not remembered:
             return None
-        return self._test(encode_examples(remembered, self.table.vocabulary), fresh=True).softmax_loss
+        metrics = self._test(encode_examples(remembered, self.table.vocabulary), fresh=True)
+        return metrics.softmax_loss if metrics.positives else None
 
     def finite(self) -> bool:
         """Whether all weights are finite."""
