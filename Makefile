@@ -15,7 +15,7 @@ PACKAGES := contracts eventlog feature_repo streams training services millstream
 # Empty: `make demo` runs until Ctrl-C. A number: headless, for about that many seconds of live shopping.
 SECONDS_GIVEN = $(if $(filter command line environment,$(origin SECONDS)),$(SECONDS),)
 
-.PHONY: help setup demo test check format lint types imports test-fast bench up down status doctor clean distclean
+.PHONY: help setup demo test check format lint types imports test-fast bench soak up down status doctor clean distclean
 
 help:  ## List every target
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | awk -F'\t' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -56,8 +56,12 @@ types: setup  ## Check the types with mypy, strict
 imports: setup  ## Check who may import whom
 	@$(BIN)/lint-imports
 
-bench: setup  ## Measure the numbers that the documents quote (needs no running stack; about ten minutes)
+bench: setup  ## Measure the numbers that the documents quote (needs no running stack; about twenty minutes)
 	@$(BIN)/python -m benchmarks.demo_figures --runs 3
+	@$(BIN)/python -m benchmarks.feature_parity
+
+soak: setup  ## A million events on three real brokers with a fault every twenty seconds (about an hour); EVENTS=, RATE=, SEED=
+	@$(BIN)/python -m tests.faults.soak --save $(if $(EVENTS),--events $(EVENTS),) $(if $(RATE),--rate $(RATE),) $(if $(SEED),--seed $(SEED),)
 
 up: setup  ## Start the local stack, detached
 	@$(BIN)/millstream up

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from contracts.bounds import ID, WORD, Attributes, Cents, Description, Title
 from contracts.ids import ItemId, PictureKey
 
 
@@ -27,14 +28,14 @@ class Item(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    item_id: Annotated[ItemId, Field(min_length=1, max_length=128)]
-    title: Annotated[str, Field(min_length=1, max_length=500)]
-    description: Annotated[str, Field(max_length=10_000)] = ""
-    category: Annotated[str, Field(max_length=200)] = ""
-    brand: Annotated[str, Field(max_length=200)] = ""
-    price_cents: Annotated[int, Field(ge=0)] | None = None
+    item_id: Annotated[ItemId, ID]
+    title: Title
+    description: Description = ""
+    category: Annotated[str, WORD] = ""
+    brand: Annotated[str, WORD] = ""
+    price_cents: Cents | None = None
     in_stock: bool = True
-    attributes: dict[str, str] = Field(default_factory=dict)
+    attributes: Attributes = Field(default_factory=dict)
     picture: PictureKey | None = None
 
     def text(self) -> str:

@@ -2,16 +2,19 @@
 
 import base64
 
-from pydantic import BaseModel, ConfigDict
-
+from contracts.bounds import UtcDatetime
 from contracts.errors import MillstreamError
-from contracts.events import UtcDatetime
+from contracts.formats import InternalMessage
+
+LETTER_BYTES = 500_000
+"""The largest message that a letter holds: in base64 and JSON, below the megabyte that brokers take."""
+
+KEY_BYTES = 10_000
+"""The largest key that a letter holds; ids are a hundredth of it."""
 
 
-class DeadLetter(BaseModel):
+class DeadLetter(InternalMessage):
     """Where the message stood, what it was (base64, so that any bytes survive), and why it was refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     topic: str
     partition: int
@@ -22,6 +25,10 @@ class DeadLetter(BaseModel):
     detail: str
     at: UtcDatetime
 
+    def raw_key(self) -> bytes | None:
+        """The key as it came."""
+        return None if self.key is None else base64.b64decode(self.key)
+
     def raw_value(self) -> bytes | None:
         """The refused bytes as they came."""
         return None if self.value is None else base64.b64decode(self.value)
@@ -30,7 +37,11 @@ class DeadLetter(BaseModel):
 def refused(
     topic: str, partition: int, offset: int, key: bytes | None, value: bytes | None, error: Exception, at: UtcDatetime
 ) -> DeadLetter:
-    """The dead letter of a message that raised `error`."""
+    """The dead letter of a message that raised `error`; of one that would not fit into a letter, only its place."""
+    if len(value or b"") > LETTER_BYTES:
+        value = None
+    if len(key or b"") > KEY_BYTES:
+        key = None
     return DeadLetter(
         topic=topic,
         partition=partition,

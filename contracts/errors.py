@@ -9,13 +9,20 @@ MillstreamError
 |   +-- BadFile               a catalogue or event file that cannot be read: stop the command, show the message
 +-- Unavailable              a dependency is away; retry, or answer degraded
 |   +-- LogUnavailable        Kafka: HTTP answers 503, nothing is accepted
+|   |   +-- MessageTooLarge   it never takes this message: streams dead-letter what made it
 |   +-- FeaturesUnavailable   Feast: answer without the user's features
 |   +-- VectorsUnavailable    Milvus: answer from the other candidate sources
 |   +-- EmbeddingUnavailable  the encoders: the catalogue agent retries, search answers 503
+|   +-- PicturesUnavailable   the disk of the pictures: HTTP answers 503, the item is not accepted
+|   +-- StateUnavailable      the disk of the streams' states: the lane waits until there is room
+|   +-- NotOwner              another worker holds the partition now: stop, and let the group deal it out
+|   +-- Starting              a gateway that still reads the catalogue: HTTP answers 503, another replica answers
 +-- ModelError               stop, keep the version that is served
 |   +-- NoModel               nothing was published yet: rank by the candidate sources' scores
 |   +-- BadCheckpoint         a directory that is no whole model: keep the one in memory
 |   +-- CheckpointNotSaved    the disk is full or away: free space and start again from the one before
++-- UnknownFormat            stored bytes of another format: stop, and say which command makes them anew
++-- StatesLost               the changelogs lack what was folded: stop, and let a person run `millstream rebuild`
 +-- NotEnoughData            training has too few examples: say how many, and of what
 +-- StackError               the local stack cannot start or stop: show the message and what to do
 """
@@ -75,6 +82,12 @@ class LogUnavailable(Unavailable):
     reason = "log_unavailable"
 
 
+class MessageTooLarge(LogUnavailable):
+    """A message above the log's limit: no retry helps, and the log is well."""
+
+    reason = "too_large"
+
+
 class FeaturesUnavailable(Unavailable):
     """The online feature store did not answer."""
 
@@ -91,6 +104,30 @@ class EmbeddingUnavailable(Unavailable):
     """The encoders did not answer."""
 
     reason = "embedding_unavailable"
+
+
+class PicturesUnavailable(Unavailable):
+    """The disk of the pictures does not take a write, or cannot be read."""
+
+    reason = "pictures_unavailable"
+
+
+class StateUnavailable(Unavailable):
+    """The local disk of the streams' states does not take a write, or cannot be read."""
+
+    reason = "state_unavailable"
+
+
+class NotOwner(Unavailable):
+    """Another worker has written a newer state of this partition: this one no longer owns it."""
+
+    reason = "not_owner"
+
+
+class Starting(Unavailable):
+    """The catalogue is still being read from the log: what it would say is not yet true."""
+
+    reason = "starting"
 
 
 class ModelError(MillstreamError):
@@ -115,6 +152,18 @@ class CheckpointNotSaved(ModelError):
     """A checkpoint cannot be written: the disk is full or away. The one saved before it is whole."""
 
     reason = "checkpoint_not_saved"
+
+
+class UnknownFormat(MillstreamError):
+    """Stored bytes or a message of our own bear a format version that this code does not read."""
+
+    reason = "unknown_format"
+
+
+class StatesLost(MillstreamError):
+    """The streams' changelogs lack what the group has folded: going on would begin every user anew."""
+
+    reason = "states_lost"
 
 
 class NotEnoughData(MillstreamError):

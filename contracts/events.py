@@ -4,12 +4,12 @@ Interactions and impressions share the topic `events`, keyed by user, so that an
 clicks on it. Catalogue events go to the topic `items`, keyed by item.
 """
 
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from contracts.bounds import ID, WORD, Cents, Finite, Pieces, PiecesOrBack, SearchText, UtcDatetime
 from contracts.catalogue import Item
 from contracts.clock import utc_now
 from contracts.ids import EventId, ItemId, ModelVersion, RequestId, SessionId, UserId, time_ordered_id
@@ -35,11 +35,8 @@ ITEM_INTERACTIONS = frozenset(
 """The kinds in which a user touches one item."""
 
 
-def _as_utc(at: datetime) -> datetime:
-    return at.astimezone(UTC)
-
-
-UtcDatetime = Annotated[AwareDatetime, AfterValidator(_as_utc)]
+MOST_SHOWN = 1000
+"""Items of one impression."""
 
 
 def _new_event_id() -> EventId:
@@ -59,21 +56,21 @@ class _Event(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     schema_version: Literal[1] = 1
-    event_id: Annotated[EventId, Field(min_length=1, max_length=128)] = Field(default_factory=_new_event_id)
+    event_id: Annotated[EventId, ID] = Field(default_factory=_new_event_id)
     at: UtcDatetime = Field(default_factory=utc_now)
     traced: bool = False
 
 
 class _UserEvent(_Event):
-    user_id: Annotated[UserId, Field(min_length=1, max_length=128)]
-    session_id: SessionId | None = None
+    user_id: Annotated[UserId, ID]
+    session_id: Annotated[SessionId, ID] | None = None
 
 
 class _ItemInteraction(_UserEvent):
     """A user touches an item. `request_id` names the answer that showed the item, where there was one."""
 
-    item_id: Annotated[ItemId, Field(min_length=1, max_length=128)]
-    request_id: RequestId | None = None
+    item_id: Annotated[ItemId, ID]
+    request_id: Annotated[RequestId, ID] | None = None
 
 
 class View(_ItemInteraction):
@@ -92,15 +89,15 @@ class AddToCart(_ItemInteraction):
     """An item was put in the cart."""
 
     kind: Literal[EventKind.ADD_TO_CART] = EventKind.ADD_TO_CART
-    quantity: Annotated[int, Field(ge=1)] = 1
+    quantity: Pieces = 1
 
 
 class Purchase(_ItemInteraction):
     """An item was bought. A `quantity` below zero cancels an earlier purchase; zero is refused."""
 
     kind: Literal[EventKind.PURCHASE] = EventKind.PURCHASE
-    quantity: Annotated[int, Field(le=-1)] | Annotated[int, Field(ge=1)] = 1
-    price_cents: Annotated[int, Field(ge=0)] | None = None
+    quantity: PiecesOrBack = 1
+    price_cents: Cents | None = None
 
 
 class Rating(_ItemInteraction):
@@ -114,8 +111,8 @@ class Search(_UserEvent):
     """A user searched. `text` is empty for a search by picture alone."""
 
     kind: Literal[EventKind.SEARCH] = EventKind.SEARCH
-    text: Annotated[str, Field(max_length=1000)] = ""
-    request_id: RequestId | None = None
+    text: SearchText = ""
+    request_id: Annotated[RequestId, ID] | None = None
 
 
 class ImpressedItem(BaseModel):
@@ -123,20 +120,26 @@ class ImpressedItem(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    item_id: ItemId
-    position: Annotated[int, Field(ge=0)]
-    score: float
-    sources: tuple[str, ...] = ()
+    item_id: Annotated[ItemId, ID]
+    position: Annotated[int, Field(ge=0, le=MOST_SHOWN)]
+    score: Finite
+    sources: Annotated[tuple[Annotated[str, WORD], ...], Field(max_length=20)] = ()
 
 
 class Impression(_UserEvent):
-    """An answer was shown: written by the gateway for each recommendation or search answer."""
+    """An answer was shown: written by the gateway for each recommendation or search answer.
+
+    Attributes:
+        features_event_count: `event_count` of the user's row that the answer was made with: which state of the row was
+            served. None when it was made without one.
+    """
 
     kind: Literal[EventKind.IMPRESSION] = EventKind.IMPRESSION
-    request_id: RequestId
+    request_id: Annotated[RequestId, ID]
     surface: Literal["recommendations", "search"]
-    model_version: ModelVersion | None
-    items: tuple[ImpressedItem, ...]
+    model_version: Annotated[ModelVersion, ID] | None
+    features_event_count: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+    items: Annotated[tuple[ImpressedItem, ...], Field(max_length=MOST_SHOWN)]
 
 
 class ItemUpserted(_Event):
@@ -150,7 +153,7 @@ class ItemDeleted(_Event):
     """An item left the catalogue."""
 
     kind: Literal[EventKind.ITEM_DELETED] = EventKind.ITEM_DELETED
-    item_id: Annotated[ItemId, Field(min_length=1, max_length=128)]
+    item_id: Annotated[ItemId, ID]
 
 
 ItemInteraction = View | Click | AddToCart | Purchase | Rating

@@ -1,14 +1,16 @@
 """The training example: what the join agent writes to the feedback topic and what the model learns from."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from contracts.events import EventKind, UtcDatetime
+from contracts.bounds import UtcDatetime
+from contracts.events import EventKind
+from contracts.formats import InternalMessage
 from contracts.ids import EventId, ExampleId, ItemId, ModelVersion, RequestId, UserId
 
 
-class TrainingExample(BaseModel):
+class TrainingExample(InternalMessage):
     """One labelled (user, item) pair with the user's history just before it.
 
     Attributes:
@@ -26,9 +28,6 @@ class TrainingExample(BaseModel):
         traced: Whether the learner stamps the way of `event_id`.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    schema_version: Literal[1] = 1
     example_id: ExampleId
     user_id: UserId
     item_id: ItemId

@@ -7,9 +7,12 @@ The stream writes these, Feast declares its views from them, training joins them
 from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Self
+from math import isfinite
+from typing import Any, ClassVar, Self
 
 from contracts.clock import from_ms
+from contracts.errors import InvalidMessage
+from contracts.refusals import shown
 
 HISTORY_LENGTH = 50
 """Interactions kept per user, the newest ones."""
@@ -45,17 +48,47 @@ class Feature:
     default: object
 
 
+def _fits(value: object, default: object) -> bool:
+    """Whether a value may stand where the default stands; what the entries of a list are is the store's word."""
+    if isinstance(default, tuple):
+        return isinstance(value, tuple) and all(
+            isinstance(each, str | int) or (isinstance(each, float) and isfinite(each)) for each in value
+        )
+    if isinstance(default, float):
+        return isinstance(value, float | int) and isfinite(value)
+    return isinstance(value, int)
+
+
+def _words(default: object) -> str:
+    return "a list" if isinstance(default, tuple) else "a finite number" if isinstance(default, float) else "an integer"
+
+
 @dataclass(frozen=True)
 class _Row:
+    aligned: ClassVar[tuple[tuple[str, ...], ...]] = ()
+
     @classmethod
     def from_values(cls, values: dict[str, Any]) -> Self:
-        """A row from stored values; a missing or None value takes its default, a list becomes a tuple."""
+        """A row from stored values; a missing or None value takes its default, a list becomes a tuple.
+
+        Raises:
+            InvalidMessage: a value is of another type or not finite, or lists that belong together differ in length.
+        """
         known = {
             field.name: tuple(value) if isinstance(value := values[field.name], list | tuple) else value
             for field in fields(cls)
             if values.get(field.name) is not None
         }
-        return cls(**known)
+        row = cls(**known)
+        for field in fields(cls):
+            default, value = field.default, getattr(row, field.name)
+            if not _fits(value, default):
+                raise InvalidMessage(f"field {field.name}: found {shown(value)}; expected {_words(default)}")
+        for names in cls.aligned:
+            lengths = {name: len(getattr(row, name)) for name in names}
+            if len(set(lengths.values())) > 1:
+                raise InvalidMessage(f"found lists of lengths {shown(lengths)}; expected the same length")
+        return row
 
     def to_values(self) -> dict[str, Any]:
         """The row as plain values, tuples as lists: what Feast and Parquet take."""
@@ -68,6 +101,12 @@ class _Row:
 @dataclass(frozen=True)
 class UserFeatures(_Row):
     """One user's features. Lists named `recent_*` are aligned, oldest first; times are milliseconds since the epoch."""
+
+    aligned: ClassVar[tuple[tuple[str, ...], ...]] = (
+        ("recent_items", "recent_kinds", "recent_times_ms", "recent_event_ids"),
+        ("category_names", "category_weights"),
+        ("brand_names", "brand_weights"),
+    )
 
     recent_items: tuple[str, ...] = ()
     recent_kinds: tuple[str, ...] = ()
@@ -103,6 +142,8 @@ class UserFeatures(_Row):
 @dataclass(frozen=True)
 class ItemFeatures(_Row):
     """One item's features. Rates are smoothed shares of impressions over seven days, from 0 to 1."""
+
+    aligned: ClassVar[tuple[tuple[str, ...], ...]] = (("co_visit_items", "co_visit_weights"),)
 
     impressions_7d: int = 0
     views_1h: int = 0

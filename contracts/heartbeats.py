@@ -5,18 +5,23 @@ Serving flags its answers as degraded when a process that they depend on has not
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
-from contracts.events import UtcDatetime
+from contracts.bounds import UtcDatetime
+from contracts.formats import InternalMessage
 
 ProcessName = Literal["streams", "learner"]
 
 
-class Heartbeat(BaseModel):
-    """One beat. `lag` is the number of messages not yet consumed, by topic."""
+class Heartbeat(InternalMessage):
+    """One beat.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    Attributes:
+        lag: Messages not yet consumed, by topic.
+        waiting: Parts of the process that wait for something outside it, with what that is: a full disk, say.
+    """
 
     process: ProcessName
     at: UtcDatetime
-    lag: dict[str, int] = {}
+    lag: dict[str, int] = Field(default_factory=dict)
+    waiting: dict[str, str] = Field(default_factory=dict)

@@ -4,11 +4,11 @@ A message is folded into an item's counts exactly once: `source_partition` and `
 in the topic `events`, and an item ignores places that it has already passed.
 """
 
-from typing import Annotated
+from pydantic import BaseModel, ConfigDict
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from contracts.events import EventKind, UtcDatetime
+from contracts.bounds import UtcDatetime
+from contracts.events import EventKind
+from contracts.formats import InternalMessage
 from contracts.ids import EventId, ItemId
 
 
@@ -30,11 +30,8 @@ class ItemTouch(BaseModel):
     neighbours: tuple[ItemId, ...] = ()
 
 
-class ItemTouches(BaseModel):
+class ItemTouches(InternalMessage):
     """A batch of touches of one item, in the order of their places in `events`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    schema_version: Annotated[int, Field(ge=1, le=1)] = 1
     item_id: ItemId
     touches: tuple[ItemTouch, ...]

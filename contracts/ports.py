@@ -3,7 +3,7 @@
 One behaviour suite per port (`tests/suites/`) is run by every adapter. Vectors are numpy float32 arrays of unit length.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from contracts.clock import from_ms
 from contracts.features import ItemFeatures, UserFeatures
 from contracts.ids import ItemId, PictureKey, UserId
 from contracts.topics import Topic
@@ -36,6 +37,25 @@ class FeatureStore(Protocol):
 
     def write_items(self, rows: Mapping[ItemId, tuple[datetime, ItemFeatures]]) -> None:
         """Upserts rows with their event times. Raises FeaturesUnavailable."""
+        ...
+
+    def delete_users(self, user_ids: Collection[UserId]) -> None:
+        """Removes rows of users; one that is not there is no error. Raises FeaturesUnavailable."""
+        ...
+
+    def delete_items(self, item_ids: Collection[ItemId]) -> None:
+        """Removes rows of items; one that is not there is no error. Raises FeaturesUnavailable."""
+        ...
+
+    def read_marks(self, names: Sequence[str]) -> frozenset[str]:
+        """Those of the named marks that are there. Raises FeaturesUnavailable."""
+        ...
+
+    def write_mark(self, name: str) -> None:
+        """Leaves a mark beside the rows, so that it is lost when they are: "all rows of `name` have been written".
+
+        Raises FeaturesUnavailable.
+        """
         ...
 
 
@@ -73,16 +93,33 @@ class VectorIndex(Protocol):
         """How many vectors the collection holds; 0 where it is not there. Raises VectorsUnavailable."""
         ...
 
+    def collections(self) -> list[str]:
+        """The names of all collections, sorted. Raises VectorsUnavailable."""
+        ...
+
+    def drop(self, collection: str) -> None:
+        """Removes a collection with its vectors; one that is not there is no error. Raises VectorsUnavailable."""
+        ...
+
 
 @dataclass(frozen=True)
 class LoggedMessage:
-    """A message read from the log."""
+    """A message read from the log.
+
+    Attributes:
+        logged_ms: When the broker took it, milliseconds since the epoch; None where its clock did not stamp it.
+    """
 
     topic: str
     partition: int
     offset: int
     key: bytes | None
     value: bytes | None
+    logged_ms: int | None = None
+
+    def judged_at(self, now: datetime) -> datetime:
+        """The time by which "later than now" is judged: the same for every reader, whatever its clock says."""
+        return now if self.logged_ms is None else from_ms(self.logged_ms)
 
 
 class EventLog(Protocol):
@@ -121,11 +158,11 @@ class PictureStore(Protocol):
     """Pictures by content: the key is the SHA-256 of the bytes."""
 
     def put(self, picture: bytes) -> PictureKey:
-        """Keeps the bytes. Raises BadPicture when they are no picture."""
+        """Keeps the bytes. Raises BadPicture when they are no picture, PicturesUnavailable when there is no room."""
         ...
 
     def get(self, key: PictureKey) -> bytes | None:
-        """The bytes; None when the key is not there."""
+        """The bytes; None when the key is not there. Raises PicturesUnavailable."""
         ...
 
 

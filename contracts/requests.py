@@ -5,7 +5,19 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from contracts.events import UtcDatetime
+from contracts.bounds import (
+    ID,
+    MOST_ITEM_TEXT,
+    MOST_TEXT_AT_ONCE,
+    WORD,
+    Attributes,
+    Cents,
+    Description,
+    SearchText,
+    Title,
+    UtcDatetime,
+)
+from contracts.catalogue import Item
 from contracts.ids import EventId, ItemId, ModelVersion, PictureKey, RequestId, SessionId, UserId
 
 
@@ -24,9 +36,12 @@ class Degradation(StrEnum):
     """Which part was missing when an answer was made."""
 
     FEATURES = "features_unavailable"
+    REFILLING = "features_refilling"
     VECTORS = "vectors_unavailable"
+    VECTORS_REFILLING = "vectors_refilling"
     MODEL = "no_model"
     RANKING = "ranking_failed"
+    SOURCE = "source_failed"
     EMBEDDING = "embedding_unavailable"
     LEARNER = "learner_stale"
     STREAMS = "streams_stale"
@@ -37,10 +52,10 @@ class Degradation(StrEnum):
 class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    user_id: Annotated[UserId, Field(min_length=1, max_length=128)] | None = None
-    session_id: SessionId | None = None
+    user_id: Annotated[UserId, ID] | None = None
+    session_id: Annotated[SessionId, ID] | None = None
     limit: Annotated[int, Field(ge=1, le=100)] = 12
-    exclude: Annotated[list[ItemId], Field(max_length=1000)] = Field(default_factory=list)
+    exclude: Annotated[list[Annotated[ItemId, ID]], Field(max_length=1000)] = Field(default_factory=list)
     in_stock_only: bool = True
 
 
@@ -55,8 +70,8 @@ class RecommendationRequest(_Request):
         explain: Add reasons to each item.
     """
 
-    similar_to: Annotated[list[ItemId], Field(max_length=20)] = Field(default_factory=list)
-    category: str | None = None
+    similar_to: Annotated[list[Annotated[ItemId, ID]], Field(max_length=20)] = Field(default_factory=list)
+    category: Annotated[str, WORD] | None = None
     exclude_purchased: bool = True
     explain: bool = False
 
@@ -64,7 +79,7 @@ class RecommendationRequest(_Request):
 class SearchRequest(_Request):
     """Search by text, by picture, or by both together. A `user_id` makes the order personal."""
 
-    text: Annotated[str, Field(max_length=1000)] = ""
+    text: SearchText = ""
     picture_base64: str | None = None
     explain: bool = False
 
@@ -124,12 +139,14 @@ class Answer(BaseModel):
     at: UtcDatetime
 
 
-class RejectedEvent(BaseModel):
-    """An event of a batch that was refused: its place in the batch, the short reason and the whole message."""
-
+class _Rejected(BaseModel):
     index: int
     reason: str
     detail: str
+
+
+class RejectedEvent(_Rejected):
+    """An event of a batch that was refused: its place in the batch, the short reason and the whole message."""
 
 
 class EventsAnswer(BaseModel):
@@ -140,19 +157,41 @@ class EventsAnswer(BaseModel):
     rejected: list[RejectedEvent] = Field(default_factory=list)
 
 
-class ItemRequest(BaseModel):
-    """Body of `PUT /v1/items/{id}`: the item without its id; the picture's bytes come along as base64."""
-
+class _ItemFields(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    title: Annotated[str, Field(min_length=1, max_length=500)]
-    description: Annotated[str, Field(max_length=10_000)] = ""
-    category: Annotated[str, Field(max_length=200)] = ""
-    brand: Annotated[str, Field(max_length=200)] = ""
-    price_cents: Annotated[int, Field(ge=0)] | None = None
+    title: Title
+    description: Description = ""
+    category: Annotated[str, WORD] = ""
+    brand: Annotated[str, WORD] = ""
+    price_cents: Cents | None = None
     in_stock: bool = True
-    attributes: dict[str, str] = Field(default_factory=dict)
+    attributes: Attributes = Field(default_factory=dict)
+    picture: PictureKey | None = None
     picture_base64: str | None = None
+
+
+class ItemRequest(_ItemFields):
+    """Body of `PUT /v1/items/{id}`: the whole item, so that what `GET` gave can be put back.
+
+    Attributes:
+        item_id: May be left out; else that of the path.
+        picture: Key of a picture that the shop has; what `GET` gave.
+        picture_base64: A picture's bytes, in place of a key.
+    """
+
+    item_id: Annotated[ItemId, ID] | None = None
+
+    def item(self, item_id: ItemId, picture: PictureKey | None) -> Item:
+        """The item that is described, under an id and with the key that its picture is kept under."""
+        fields = self.model_dump(exclude={"item_id", "picture", "picture_base64"})
+        return Item(item_id=item_id, picture=picture, **fields)
+
+
+class ItemChange(_ItemFields):
+    """Body of `PATCH /v1/items/{id}`: what is given is changed, all else stays. A null picture takes it away."""
+
+    title: Title = ""
 
 
 class ItemAnswer(BaseModel):
@@ -162,13 +201,33 @@ class ItemAnswer(BaseModel):
     event_id: EventId
 
 
+class RejectedItem(_Rejected):
+    """An item of a batch that was refused: its place in the batch, the short reason and the whole message."""
+
+
+class ItemsAnswer(BaseModel):
+    """Answer of `POST /v1/items`: how many the log has acknowledged, and what was refused."""
+
+    accepted: int
+    rejected: list[RejectedItem] = Field(default_factory=list)
+
+
 class EmbeddingRequest(BaseModel):
     """Ask for content vectors of texts and of pictures in the picture store."""
 
     model_config = ConfigDict(extra="forbid")
 
-    texts: Annotated[list[str], Field(max_length=512)] = Field(default_factory=list)
+    texts: Annotated[list[Annotated[str, Field(max_length=MOST_ITEM_TEXT)]], Field(max_length=512)] = Field(
+        default_factory=list
+    )
     pictures: Annotated[list[PictureKey], Field(max_length=512)] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _little_at_once(self) -> "EmbeddingRequest":
+        characters = sum(map(len, self.texts))
+        if characters > MOST_TEXT_AT_ONCE:
+            raise ValueError(f"expected texts of at most {MOST_TEXT_AT_ONCE} characters together, not {characters}")
+        return self
 
 
 class EmbeddingAnswer(BaseModel):

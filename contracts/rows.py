@@ -2,17 +2,14 @@
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
-from contracts.events import UtcDatetime
+from contracts.bounds import UtcDatetime
 from contracts.features import ItemFeatures
+from contracts.formats import InternalMessage
 from contracts.ids import ItemId
 
 
-class ItemFeatureRow(BaseModel):
+class ItemFeatureRow(InternalMessage):
     """An item's features as of `at`; the value on the compacted topic `item-features`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     item_id: ItemId
     at: UtcDatetime
@@ -23,7 +20,7 @@ class ItemFeatureRow(BaseModel):
         return ItemFeatures.from_values(self.values)
 
 
-class ItemVectors(BaseModel):
+class ItemVectors(InternalMessage):
     """An item's content vectors; the value on the compacted topic `item-vectors`. A tombstone deletes them.
 
     Attributes:
@@ -32,8 +29,6 @@ class ItemVectors(BaseModel):
         text_encoder: Name of the text encoder, so that vectors of two encoders are never mixed.
         picture_encoder: Name of the picture encoder.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     item_id: ItemId
     at: UtcDatetime

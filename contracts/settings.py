@@ -39,6 +39,7 @@ class Settings(BaseSettings):
     attribution_window_s: int = 1800
     affinity_half_life_s: int = 7 * 86400
     trend_half_life_s: int = 6 * 3600
+    keep_users_days: int = 400  # a user or item not seen for so long is forgotten; 0: never
     feature_write_every_s: float = 0.1
     item_write_every_s: float = 2.0  # an impression touches every item shown: rows of items change all the time
     archive_flush_every_s: float = 5.0
@@ -129,7 +130,7 @@ class Settings(BaseSettings):
 
     @property
     def archive_dir(self) -> Path:
-        """Partitioned Parquet: events, feedback, items, item_vectors, user_features, item_features."""
+        """Partitioned Parquet: events, feedback, items, item_vectors."""
         return self.state_dir / "archive"
 
     @property
@@ -143,9 +144,9 @@ class Settings(BaseSettings):
         return self.state_dir / "feast"
 
     @property
-    def faust_dir(self) -> Path:
-        """Faust's RocksDB tables."""
-        return self.state_dir / "faust"
+    def streams_dir(self) -> Path:
+        """The streams' local copies of their states, one folder a worker; the truth is the changelogs."""
+        return self.state_dir / "streams"
 
     @property
     def logs_dir(self) -> Path:

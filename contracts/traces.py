@@ -6,9 +6,10 @@ from RECEIVED to ANSWERED_WITH_WEIGHTS.
 
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
-from contracts.events import UtcDatetime
+from contracts.bounds import UtcDatetime
+from contracts.formats import InternalMessage
 from contracts.ids import EventId, ModelVersion, RequestId
 
 
@@ -26,10 +27,8 @@ class Stage(StrEnum):
     ANSWERED_WITH_WEIGHTS = "answered_with_weights"
 
 
-class TraceStamp(BaseModel):
+class TraceStamp(InternalMessage):
     """One stage passed; the value on the topic `traces`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     event_id: EventId
     stage: Stage

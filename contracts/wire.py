@@ -11,10 +11,22 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from contracts.clock import FUTURE_TOLERANCE
 from contracts.errors import FutureEvent, InvalidMessage, UndecodableMessage
-from contracts.events import CATALOGUE_EVENT, SHOP_EVENT, USER_EVENT, Impression, Interaction, ItemDeleted, ItemUpserted
+from contracts.events import (
+    CATALOGUE_EVENT,
+    SHOP_EVENT,
+    USER_EVENT,
+    EventKind,
+    Impression,
+    Interaction,
+    ItemDeleted,
+    ItemUpserted,
+)
+from contracts.refusals import SHOWN_CHARACTERS, first_refusal, shown
 
 Message = TypeVar("Message", bound=BaseModel)
 Validated = TypeVar("Validated")
+
+KINDS = frozenset(EventKind)
 
 
 def encode(message: BaseModel) -> bytes:
@@ -48,7 +60,7 @@ def decode_shop_event(fields: object, now: datetime) -> Interaction:
     Raises: as `decode_user_event`.
     """
     if not isinstance(fields, dict):
-        raise UndecodableMessage(f"found {type(fields).__name__}; expected a JSON object with a field 'kind'")
+        raise UndecodableMessage(f"found {shown(fields)}; expected a JSON object with a field 'kind'")
     event = _validated(SHOP_EVENT, fields)
     _refuse_future(event.at, now)
     return event
@@ -60,7 +72,7 @@ def decode(model: type[Message], raw: bytes | None) -> Message:
     try:
         return model.model_validate_json(orjson.dumps(fields))
     except ValidationError as error:
-        raise InvalidMessage(_first_problem(error)) from error
+        raise InvalidMessage(first_refusal(error, KINDS)) from error
 
 
 def _decode(adapter: TypeAdapter[Validated], raw: bytes | None) -> Validated:
@@ -77,10 +89,14 @@ def _json_object(raw: bytes | None) -> dict[str, object]:
     try:
         fields = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
-        raise UndecodableMessage(f"found {raw[:80]!r}, which is no JSON ({error}); expected a JSON object") from error
+        raise UndecodableMessage(f"found {_text(raw)}, which is no JSON ({error}); expected a JSON object") from error
     if not isinstance(fields, dict):
-        raise UndecodableMessage(f"found JSON of type {type(fields).__name__}; expected an object")
+        raise UndecodableMessage(f"found {shown(fields)}; expected a JSON object")
     return fields
+
+
+def _text(raw: bytes) -> str:
+    return shown(raw[:SHOWN_CHARACTERS].decode(errors="replace"))
 
 
 def _validated(adapter: TypeAdapter[Validated], fields: dict[str, object]) -> Validated:
@@ -89,14 +105,8 @@ def _validated(adapter: TypeAdapter[Validated], fields: dict[str, object]) -> Va
     except ValidationError as error:
         kinds = {problem["type"] for problem in error.errors()}
         if kinds & {"union_tag_invalid", "union_tag_not_found"}:
-            raise UndecodableMessage(_first_problem(error)) from error
-        raise InvalidMessage(_first_problem(error)) from error
-
-
-def _first_problem(error: ValidationError) -> str:
-    problem = error.errors(include_url=False)[0]
-    where = ".".join(str(part) for part in problem["loc"])
-    return f"field {where or '(message)'}: found {str(problem['input'])[:80]!r}; {problem['msg']}"
+            raise UndecodableMessage(first_refusal(error, KINDS)) from error
+        raise InvalidMessage(first_refusal(error, KINDS)) from error
 
 
 def _refuse_future(at: datetime, now: datetime) -> None:

@@ -12,6 +12,7 @@ from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from contracts.errors import LogUnavailable
 from contracts.topics import Topic
+from eventlog.thread_safe import make_thread_safe
 
 REPLICATION = 3
 CALL_TIMEOUT_S = 30.0
@@ -90,9 +91,21 @@ def _replicas(admin: KafkaAdminClient, embedded: bool) -> int:
 
 def topic_configs(topic: Topic, replicas: int) -> dict[str, str]:
     """The topic's configuration on Apache Kafka."""
-    configs = {"min.insync.replicas": "2" if replicas >= REPLICATION else "1"}
+    configs = {
+        "min.insync.replicas": "2" if replicas >= REPLICATION else "1",
+        # One clock says what is of the future, whichever worker reads it, and whenever.
+        "message.timestamp.type": "LogAppendTime",
+    }
     if topic.retention is None:
-        configs |= {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.2", "segment.ms": "86400000"}
+        configs |= {
+            "cleanup.policy": "compact",
+            "min.cleanable.dirty.ratio": "0.2",
+            "segment.ms": "86400000",
+            # An older state behind a newer one (streams/tables.py) is found and mended before it could be the only one.
+            "min.compaction.lag.ms": "3600000",
+            # The state of a shopper with many long ids outgrows the broker's own limit of a megabyte.
+            "max.message.bytes": "8388608",
+        }
     else:
         configs |= {
             "cleanup.policy": "delete",
@@ -118,6 +131,7 @@ def _asking(bootstrap: str, expected: str) -> Iterator[KafkaAdminClient]:
 
 
 def _admin(bootstrap: str, timeout_s: float) -> KafkaAdminClient:
+    make_thread_safe()
     return KafkaAdminClient(
         bootstrap_servers=bootstrap.split(","),
         client_id="millstream-admin",

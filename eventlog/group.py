@@ -14,6 +14,7 @@ from contracts.errors import LogUnavailable
 from contracts.ports import LoggedMessage
 from contracts.topics import Topic
 from eventlog.progress import Progress, Unassigned, longer_wait_ms
+from eventlog.stamped import logged_ms
 from eventlog.tail import connect
 
 log = logging.getLogger(__name__)
@@ -74,7 +75,7 @@ class GroupReader:
         for partition, records in batches.items():
             self._polled[partition] = records[-1].offset + 1
         return [
-            LoggedMessage(record.topic, record.partition, record.offset, record.key, record.value)
+            LoggedMessage(record.topic, record.partition, record.offset, record.key, record.value, logged_ms(record))
             for records in batches.values()
             for record in records
         ]

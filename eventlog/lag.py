@@ -34,6 +34,25 @@ def group_lag(bootstrap: str, group: str, topics: Sequence[Topic]) -> dict[str, 
     return behind
 
 
+def committed_offsets(bootstrap: str, group: str, topic: Topic) -> dict[int, int]:
+    """The offset of the group's next message, by partition; 0 where it has committed none.
+
+    Raises:
+        LogUnavailable: the broker does not answer.
+    """
+    try:
+        consumer = connect(bootstrap, group=group)
+        try:
+            partitions = partitions_of(consumer, [topic])
+            return {each.partition: consumer.committed(each, timeout_ms=5000) or 0 for each in partitions}
+        finally:
+            consumer.close(autocommit=False, timeout_ms=1000)
+    except KafkaError as error:
+        raise LogUnavailable(
+            f"found {type(error).__name__} ({error}) from {bootstrap}; expected the offsets of group {group!r}"
+        ) from error
+
+
 def message_counts(bootstrap: str, topics: Sequence[Topic]) -> dict[str, int]:
     """The sum of each topic's end offsets: how many messages it was given.
 

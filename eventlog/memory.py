@@ -2,19 +2,23 @@
 
 import threading
 import zlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import Future
 from typing import Literal
 
-from contracts.errors import LogUnavailable
+from contracts.errors import LogUnavailable, MessageTooLarge
 from contracts.ports import LoggedMessage
 from contracts.topics import Topic
+
+MESSAGE_MAX_BYTES = 1024 * 1024
+"""What Kafka's clients and brokers take in one message unless they are configured otherwise."""
 
 
 class MemoryLog:
     """Implements `contracts.ports.EventLog` and keeps every message readable; safe to share between threads.
 
-    Set `available` to False to play an outage: `publish` then fails its future.
+    Set `available` to False to play an outage: `publish` then fails its future. As by a broker, a message of more than
+    `MESSAGE_MAX_BYTES` is refused alone.
     """
 
     def __init__(self) -> None:
@@ -27,6 +31,15 @@ class MemoryLog:
         acknowledged: Future[None] = Future()
         if not self.available:
             acknowledged.set_exception(LogUnavailable("found the log switched off; expected it available"))
+            return acknowledged
+        size = len(key.encode()) + len(value or b"")
+        if size > MESSAGE_MAX_BYTES:
+            acknowledged.set_exception(
+                MessageTooLarge(
+                    f"found a message of {size} bytes (MessageSizeTooLarge); expected at most {MESSAGE_MAX_BYTES}; "
+                    "send less in one message"
+                )
+            )
             return acknowledged
         partition = zlib.crc32(key.encode()) % topic.partitions
         with self._lock:
@@ -61,15 +74,24 @@ class MemoryLog:
 class MemoryTail:
     """Implements `contracts.ports.Tail` over a `MemoryLog`; `poll` never waits."""
 
-    def __init__(self, source: MemoryLog, topics: Sequence[Topic], start: Literal["beginning", "end"] = "beginning"):
+    def __init__(
+        self,
+        source: MemoryLog,
+        topics: Sequence[Topic],
+        start: Literal["beginning", "end"] = "beginning",
+        *,
+        newest_of: Collection[Topic] = (),
+        look_back: int = 2_000,
+    ):
         self._source = source
         self._positions: dict[tuple[str, int], int] = {}
         self._targets: dict[tuple[str, int], int] = {}
         for topic in topics:
             for partition in range(topic.partitions):
                 end = len(source.read(topic.name, partition, 0))
-                self._positions[topic.name, partition] = 0 if start == "beginning" else end
-                self._targets[topic.name, partition] = end
+                first = max(0, end - look_back) if topic in newest_of else 0
+                self._positions[topic.name, partition] = first if start == "beginning" else end
+                self._targets[topic.name, partition] = 0 if topic in newest_of else end
 
     def poll(self, timeout_s: float) -> list[LoggedMessage]:
         """The next messages, maybe none. Raises LogUnavailable while the log is switched off."""

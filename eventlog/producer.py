@@ -19,8 +19,9 @@ from kafka.errors import (
     UnknownTopicOrPartitionError,
 )
 
-from contracts.errors import LogUnavailable
+from contracts.errors import LogUnavailable, MessageTooLarge
 from contracts.topics import Topic
+from eventlog.thread_safe import make_thread_safe
 
 log = logging.getLogger(__name__)
 
@@ -174,6 +175,7 @@ class KafkaLog:
                 close_at_once(broken)
             self._broken.clear()
             try:
+                make_thread_safe()
                 self._producer = KafkaProducer(
                     bootstrap_servers=self._bootstrap.split(","),
                     client_id=self._client_id,
@@ -196,6 +198,8 @@ class KafkaLog:
             return self._producer
 
     def _unavailable(self, error: BaseException) -> LogUnavailable:
+        if isinstance(error, MessageSizeTooLargeError | RecordListTooLargeError):
+            return MessageTooLarge(f"found {error}; expected a message that {self._bootstrap} takes; send less in one")
         return LogUnavailable(
             f"found {type(error).__name__} ({error}) from the broker at {self._bootstrap}; expected an acknowledgement "
             "; check that the broker runs and that the topics were created"

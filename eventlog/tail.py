@@ -7,7 +7,7 @@ again from its beginning.
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal
 
 from kafka import KafkaConsumer, TopicPartition
@@ -18,9 +18,15 @@ from contracts.errors import LogUnavailable
 from contracts.ports import LoggedMessage
 from contracts.topics import Topic
 from eventlog.ends import partitions_of, true_ends
+from eventlog.paced_lookups import pace_lookups
 from eventlog.progress import Progress, longer_wait_ms
+from eventlog.stamped import logged_ms
+from eventlog.thread_safe import make_thread_safe
 
 log = logging.getLogger(__name__)
+
+LOOK_BACK = 2_000
+"""Messages a partition that are read of a topic whose past does not matter."""
 
 
 class KafkaTail:
@@ -30,6 +36,9 @@ class KafkaTail:
         bootstrap: Bootstrap servers, `host:port`, several separated by commas.
         topics: The topics to follow, all partitions of each.
         start: From the first message kept, or only what comes after the tail is opened.
+        newest_of: Those of the topics whose past does not matter: they are read from shortly before their end, and
+            `caught_up` does not wait for them.
+        look_back: How many messages before the end of each partition of those.
         fetch_wait_ms: How long the broker holds a fetch open; Tansu sleeps it out, so it bounds freshness there.
     """
 
@@ -39,11 +48,15 @@ class KafkaTail:
         topics: Sequence[Topic],
         start: Literal["beginning", "end"] = "beginning",
         *,
+        newest_of: Collection[Topic] = (),
+        look_back: int = LOOK_BACK,
         fetch_wait_ms: int = 50,
     ):
         self._bootstrap = bootstrap
         self._topics = tuple(topics)
         self._start = start
+        self._newest_of = frozenset(topic.name for topic in newest_of)
+        self._look_back = look_back
         self._fetch_wait_ms = fetch_wait_ms
         self._consumer: KafkaConsumer | None = None
         self._targets: dict[TopicPartition, int] = {}
@@ -64,7 +77,7 @@ class KafkaTail:
         except KafkaError as error:
             raise self._unavailable(error) from error
         return [
-            LoggedMessage(record.topic, record.partition, record.offset, record.key, record.value)
+            LoggedMessage(record.topic, record.partition, record.offset, record.key, record.value, logged_ms(record))
             for records in batches.values()
             for record in records
         ]
@@ -92,13 +105,12 @@ class KafkaTail:
             partitions = partitions_of(consumer, self._topics)
             ends = true_ends(consumer, partitions)
             consumer.assign(partitions)
-            if self._start == "beginning":
-                consumer.seek_to_beginning()
-                self._targets = {partition: end for partition, end in ends.items() if end > 0}
-            else:
-                for partition, end in ends.items():
-                    consumer.seek(partition, end)
-                self._targets = {}
+            whole = [partition for partition in partitions if self._reads_whole(partition)]
+            if whole:
+                consumer.seek_to_beginning(*whole)
+            self._targets = {partition: ends[partition] for partition in whole if ends[partition] > 0}
+            for partition, place in self._places_near_the_end(consumer, ends).items():
+                consumer.seek(partition, place)
             consumer.resume(*partitions)
         except (KafkaError, LogUnavailable) as error:
             if consumer is not None:
@@ -106,6 +118,19 @@ class KafkaTail:
             raise (error if isinstance(error, LogUnavailable) else self._unavailable(error)) from error
         self._consumer = consumer
         return consumer
+
+    def _reads_whole(self, partition: TopicPartition) -> bool:
+        return self._start == "beginning" and partition.topic not in self._newest_of
+
+    def _places_near_the_end(
+        self, consumer: KafkaConsumer, ends: dict[TopicPartition, int]
+    ) -> dict[TopicPartition, int]:
+        """Where to start in the partitions that are not read whole."""
+        near = [partition for partition in ends if not self._reads_whole(partition)]
+        if self._start == "end" or not near:
+            return {partition: ends[partition] for partition in near}
+        begins = consumer.beginning_offsets(near, timeout_ms=5000)
+        return {partition: max(begins[partition], ends[partition] - self._look_back) for partition in near}
 
     def _follow_replaced(self, consumer: KafkaConsumer) -> None:
         for partition in consumer.assignment():
@@ -140,6 +165,7 @@ def connect(bootstrap: str, group: str | None = None, fetch_wait_ms: int = 100, 
     Raises:
         KafkaError: no broker answers within five seconds.
     """
+    make_thread_safe()
     clients: list[KafkaNetClient] = []
 
     def client(**configs: object) -> KafkaNetClient:
@@ -147,12 +173,15 @@ def connect(bootstrap: str, group: str | None = None, fetch_wait_ms: int = 100, 
         return clients[-1]
 
     try:
-        return _consumer(bootstrap, group, fetch_wait_ms, kafka_client=client, **extra)
+        consumer = _consumer(bootstrap, group, fetch_wait_ms, kafka_client=client, **extra)
     except KafkaError:
         # The constructor leaves its network thread behind when it finds no broker.
         for left in clients:
             left.close()
         raise
+    if group is not None:
+        pace_lookups(consumer)
+    return consumer
 
 
 def _consumer(bootstrap: str, group: str | None, fetch_wait_ms: int, **extra: object) -> KafkaConsumer:
@@ -169,6 +198,15 @@ def _consumer(bootstrap: str, group: str | None, fetch_wait_ms: int, **extra: ob
         metrics_enabled=False,
         **extra,
     )
+
+
+def read_whole(bootstrap: str, topic: Topic, timeout_s: float) -> list[LoggedMessage]:
+    """All messages that the topic holds, in order per partition. Raises as `wait_until_caught_up`."""
+    tail = KafkaTail(bootstrap, [topic])
+    try:
+        return wait_until_caught_up(tail, timeout_s)
+    finally:
+        tail.close()
 
 
 def wait_until_caught_up(tail: KafkaTail, timeout_s: float) -> list[LoggedMessage]:

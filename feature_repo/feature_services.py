@@ -1,6 +1,6 @@
-"""Feast's feature services: the features that serving reads and training joins.
+"""Feast's feature services: the features that serving reads.
 
-The two that are read online also carry `AS_OF_US`: None there tells an entity that was never written. A file named
+Both also carry `AS_OF_US`: None there tells an entity that was never written. A file named
 `services.py` in this folder would be taken for the top-level package of that name by Feast's command line.
 """
 
@@ -10,7 +10,6 @@ from feature_repo.views import AS_OF_US
 
 USER_STATE = "user_state"
 ITEM_STATE = "item_state"
-RANKING = "ranking"
 
 _USER_NAMES = [feature.name for feature in USER_FEATURES]
 _ITEM_NAMES = [feature.name for feature in ITEM_FEATURES]
@@ -24,8 +23,3 @@ def user_state(users: FeatureView) -> FeatureService:
 def item_state(items: FeatureView) -> FeatureService:
     """One item's row, read online."""
     return FeatureService(name=ITEM_STATE, features=[items[[*_ITEM_NAMES, AS_OF_US]]])
-
-
-def ranking(users: FeatureView, items: FeatureView) -> FeatureService:
-    """What training joins for each (user, item) pair."""
-    return FeatureService(name=RANKING, features=[users[_USER_NAMES], items[_ITEM_NAMES]])

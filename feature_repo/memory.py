@@ -2,7 +2,7 @@
 
 import hashlib
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 import numpy as np
@@ -22,6 +22,7 @@ class MemoryFeatureStore:
         self._lock = threading.Lock()
         self._users: dict[UserId, tuple[datetime, UserFeatures]] = {}
         self._items: dict[ItemId, tuple[datetime, ItemFeatures]] = {}
+        self._marks: set[str] = set()
 
     def read_user(self, user_id: UserId) -> UserFeatures | None:
         """The user's row; None for a user never written."""
@@ -50,6 +51,39 @@ class MemoryFeatureStore:
             for item_id, (at, row) in rows.items():
                 if item_id not in self._items or at >= self._items[item_id][0]:
                     self._items[item_id] = (at, row)
+
+    def delete_users(self, user_ids: Collection[UserId]) -> None:
+        """Removes rows of users; one that is not there is no error."""
+        self._answer()
+        with self._lock:
+            for user_id in user_ids:
+                self._users.pop(user_id, None)
+
+    def delete_items(self, item_ids: Collection[ItemId]) -> None:
+        """Removes rows of items; one that is not there is no error."""
+        self._answer()
+        with self._lock:
+            for item_id in item_ids:
+                self._items.pop(item_id, None)
+
+    def read_marks(self, names: Sequence[str]) -> frozenset[str]:
+        """Those of the named marks that are there."""
+        self._answer()
+        with self._lock:
+            return frozenset(names) & self._marks
+
+    def write_mark(self, name: str) -> None:
+        """Leaves a mark beside the rows."""
+        self._answer()
+        with self._lock:
+            self._marks.add(name)
+
+    def lose_everything(self) -> None:
+        """Plays a restart without a disk: rows and marks are gone."""
+        with self._lock:
+            self._users.clear()
+            self._items.clear()
+            self._marks.clear()
 
     def _answer(self) -> None:
         if not self.available:
@@ -109,6 +143,24 @@ class MemoryVectorIndex:
         """How many vectors the collection holds; 0 where it is not there."""
         self._answer()
         return len(self._vectors.get(collection, {}))
+
+    def lose_everything(self) -> None:
+        """Plays a restart without a disk: no collection is there."""
+        with self._lock:
+            self._dimensions.clear()
+            self._vectors.clear()
+
+    def collections(self) -> list[str]:
+        """The names of all collections, sorted."""
+        self._answer()
+        return sorted(self._vectors)
+
+    def drop(self, collection: str) -> None:
+        """Removes a collection with its vectors; one that is not there is no error."""
+        self._answer()
+        with self._lock:
+            self._vectors.pop(collection, None)
+            self._dimensions.pop(collection, None)
 
     def _answer(self) -> None:
         if not self.available:

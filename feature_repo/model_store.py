@@ -1,14 +1,13 @@
-"""Model versions as directories: written whole or not at all.
+"""Model versions as directories: written whole or not at all, and ordered as they were announced.
 
 Publishing a version:
 1. Weights are saved into a hidden directory beside the versions and synced to disk.
 2. `manifest.json` is written last, and synced.
 3. One rename makes the directory visible under the version's name.
+4. Once the version is announced on the log, `announced` gets the next number: the order of versions is the log's.
 A directory without a readable manifest is no version; what a crash left behind is swept at the next `write`.
 """
 
-import os
-import secrets
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -17,9 +16,15 @@ from contracts.errors import BadCheckpoint, MillstreamError, NoModel
 from contracts.ids import ModelVersion
 from contracts.versions import PublishedVersion
 from contracts.wire import decode
+from feature_repo.partials import PARTIAL, newest_change_s, partial_in, sweep
+from feature_repo.synced import sync
+
+__all__ = ["ANNOUNCED", "MANIFEST", "PARTIAL", "ModelStore"]
 
 MANIFEST = "manifest.json"
-PARTIAL = ".partial-"
+ANNOUNCED = "announced"
+"""Holds the version's place in the order of announcements, from 1: a number of this store, not an offset, since a log
+may be lost and filled again."""
 
 
 class ModelStore:
@@ -33,7 +38,7 @@ class ModelStore:
         self._directory = directory
 
     def write(self, version: PublishedVersion, save: Callable[[Path], None]) -> Path:
-        """Publishes a version.
+        """Writes a version, steps 1 to 3.
 
         Args:
             version: Its manifest; `version.version` names the directory.
@@ -51,23 +56,40 @@ class ModelStore:
                 f"found the version {version.version!r} in {self._directory} already; expected a new name"
             )
         self._directory.mkdir(parents=True, exist_ok=True)
-        self._sweep()
-        partial = self._directory / f"{PARTIAL}{os.getpid()}-{secrets.token_hex(4)}"
+        partial = partial_in(self._directory)
         partial.mkdir()
         try:
+            sweep(self._directory)
             save(partial)
             for path in sorted(partial.rglob("*")):
-                _sync(path)
+                sync(path)
             manifest = partial / MANIFEST
             manifest.write_text(version.model_dump_json(indent=2))
-            _sync(manifest)
-            _sync(partial)
+            sync(manifest)
+            sync(partial)
             partial.rename(target)
-            _sync(self._directory)
+            sync(self._directory)
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise
         return target
+
+    def mark_announced(self, version: ModelVersion) -> None:
+        """Step 4: the version is the one announced last; one that is so already, or is not here, stays as it is.
+
+        Raises:
+            OSError: the mark could not be written.
+        """
+        path = self._named(version)
+        places = {other: self._place(other) for other in self.versions()}
+        newest = max(places.values(), default=0)
+        if version not in places or (places[version] and places[version] == newest):
+            return
+        written = path / f".{ANNOUNCED}"
+        written.write_text(str(newest + 1))
+        sync(written)
+        written.rename(path / ANNOUNCED)
+        sync(path)
 
     def path(self, version: ModelVersion) -> Path:
         """The directory of a published version.
@@ -99,48 +121,48 @@ class ModelStore:
             ) from error
 
     def versions(self) -> list[ModelVersion]:
-        """All published versions, oldest first."""
-        return sorted(ModelVersion(path.parent.name) for path in self._directory.glob(f"[!.]*/{MANIFEST}"))
+        """All whole versions: first those never announced, by name, then the others in the order of announcement."""
+        names = [ModelVersion(path.parent.name) for path in self._directory.glob(f"[!.]*/{MANIFEST}")]
+        return sorted(names, key=lambda name: (self._place(name), name))
+
+    def announced(self) -> list[ModelVersion]:
+        """The versions that were announced, in that order."""
+        return [version for version in self.versions() if self._place(version)]
 
     def latest(self) -> PublishedVersion | None:
-        """The newest version whose manifest can be read; None when there is none."""
-        for version in reversed(self.versions()):
+        """The version announced last, of those whose manifest can be read; None when there is none."""
+        for version in reversed(self.announced()):
             try:
                 return self.manifest(version)
             except (BadCheckpoint, NoModel):
                 continue
         return None
 
-    def prune(self, keep: int) -> list[ModelVersion]:
-        """Removes all but the newest `keep` versions, and returns those removed.
+    def unchanged_s(self, version: ModelVersion) -> float:
+        """How long a version's files lay unchanged when the store was changed last, by the disk's own times."""
+        return newest_change_s(self._directory) - newest_change_s(self._named(version))
 
-        A reader that is loading a removed version sees BadCheckpoint or a missing file: keep a few.
+    def remove(self, version: ModelVersion) -> None:
+        """Removes a version; one that is not there is no error.
+
+        A reader that is loading it sees BadCheckpoint or a missing file.
         """
-        if keep < 1:
-            raise ValueError(f"found keep={keep}; expected at least 1: the served version must stay")
-        removed = self.versions()[:-keep]
-        for version in removed:
-            # Hidden first, so that no reader finds a version that is half gone.
-            doomed = self._directory / f"{PARTIAL}{os.getpid()}-{secrets.token_hex(4)}"
+        # Hidden first, so that no reader finds a version that is half gone.
+        doomed = partial_in(self._directory)
+        try:
             self._named(version).rename(doomed)
-            shutil.rmtree(doomed)
-        return removed
+        except FileNotFoundError:
+            return
+        shutil.rmtree(doomed, ignore_errors=True)
 
     def _named(self, version: ModelVersion) -> Path:
         if not version or version.startswith(".") or Path(version).name != version:
             raise BadCheckpoint(f"found the version name {version!r}; expected a plain directory name")
         return self._directory / version
 
-    def _sweep(self) -> None:
-        for left in self._directory.glob(f"{PARTIAL}*"):
-            owner = int(left.name.removeprefix(PARTIAL).partition("-")[0])
-            if not Path(f"/proc/{owner}").exists():
-                shutil.rmtree(left, ignore_errors=True)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    def _place(self, version: ModelVersion) -> int:
+        """The version's place in the order of announcements; 0 for one that was never announced."""
+        try:
+            return int((self._named(version) / ANNOUNCED).read_text())
+        except (OSError, ValueError):
+            return 0

@@ -4,20 +4,14 @@ The key is the SHA-256 of the bytes, so a picture is written once and a file nev
 """
 
 import hashlib
-import io
 import os
 import re
 import secrets
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
-
-from contracts.errors import BadPicture
+from contracts.errors import BadPicture, PicturesUnavailable
 from contracts.ids import PictureKey
-
-CONTENT_TYPES = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "GIF": "image/gif"}
-MAX_PIXELS = 50_000_000
-"""A picture of more pixels is refused before it is decoded: a small file may unfold to gigabytes."""
+from feature_repo.picture_decoding import CONTENT_TYPES, decoded
 
 _KEY = re.compile(r"[0-9a-f]{64}")
 
@@ -39,31 +33,54 @@ class FilePictureStore:
 
         Raises:
             BadPicture: too large, or no PNG, JPEG, WebP or GIF that decodes.
+            PicturesUnavailable: the disk does not take it; nothing of it is left there.
         """
         verify(picture, self._max_bytes)
         key = PictureKey(hashlib.sha256(picture).hexdigest())
         path = self._path(key)
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            partial = path.with_name(f"{key}.{secrets.token_hex(4)}.partial")
-            with partial.open("wb") as file:
-                file.write(picture)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.rename(path)
+        try:
+            if not path.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                _write(path, picture)
+        except OSError as error:
+            raise PicturesUnavailable(
+                f"found {error.strerror or error} in {self._directory}; expected room for {len(picture)} bytes; free "
+                "space and send it again"
+            ) from error
         return key
 
     def get(self, key: PictureKey) -> bytes | None:
-        """The bytes; None when the key is not there or is no SHA-256 in lower-case hexadecimal."""
+        """The bytes; None when the key is not there or is no SHA-256 in lower-case hexadecimal.
+
+        Raises:
+            PicturesUnavailable: the disk does not give it.
+        """
         if not _KEY.fullmatch(key):
             return None
         try:
             return self._path(key).read_bytes()
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise PicturesUnavailable(
+                f"found {error.strerror or error} in {self._directory}; expected picture {key}; check the disk"
+            ) from error
 
     def _path(self, key: PictureKey) -> Path:
         return self._directory / key[:2] / key
+
+
+def _write(path: Path, picture: bytes) -> None:
+    partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")
+    try:
+        with partial.open("wb") as file:
+            file.write(picture)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.rename(path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def verify(picture: bytes, max_bytes: int) -> str:
@@ -74,23 +91,7 @@ def verify(picture: bytes, max_bytes: int) -> str:
     """
     if len(picture) > max_bytes:
         raise BadPicture(f"found a picture of {len(picture)} bytes; expected at most {max_bytes}: send a smaller one")
-    try:
-        with Image.open(io.BytesIO(picture), formats=tuple(CONTENT_TYPES)) as image:
-            width, height = image.size
-            if width * height > MAX_PIXELS:
-                raise BadPicture(
-                    f"found {width} x {height} pixels; expected at most {MAX_PIXELS} in all: scale it down"
-                )
-            image.load()
-            return CONTENT_TYPES[str(image.format)]
-    except UnidentifiedImageError as error:
-        raise BadPicture(
-            f"found {len(picture)} bytes beginning {picture[:8]!r}; expected a PNG, JPEG, WebP or GIF picture"
-        ) from error
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        raise BadPicture(
-            f"found a picture that does not decode ({error}); expected a whole one: send it again"
-        ) from error
+    return CONTENT_TYPES[decoded(picture)[1]]
 
 
 def content_type(picture: bytes) -> str:

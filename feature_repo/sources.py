@@ -1,29 +1,25 @@
-"""Feast's sources: rows are pushed to the online store by the streams and read back from the archive's Parquet.
+"""The source that Feast wants of every view: it names the columns of time, and is never read.
 
-DuckDB opens the path as it stands, so it is absolute, and a glob over the archive's date partitions.
+Rows come from the streams, straight to the online store; training folds the archived events again.
 """
 
-from pathlib import Path
-
-from feature_repo.engine import FileSource, ParquetFormat, PushSource
+from feature_repo.engine import FileSource, ParquetFormat
 
 EVENT_TIMESTAMP = "event_timestamp"
 CREATED = "created"
 
 
-def pushed_rows(archive_dir: Path, dataset: str) -> PushSource:
-    """The source of one archive dataset of feature rows.
+def unread_source(view: str) -> FileSource:
+    """The source of one view; no file of this name is ever written.
 
     Args:
-        archive_dir: Root of the archive.
-        dataset: `user_features` or `item_features`.
+        view: Name of the view.
     """
-    archived = FileSource(
-        name=f"{dataset}_archive",
-        path=str(archive_dir.resolve() / dataset / "*" / "*.parquet"),
+    return FileSource(
+        name=f"{view}_unread",
+        path=f"{view}.parquet",
         file_format=ParquetFormat(),
         timestamp_field=EVENT_TIMESTAMP,
         created_timestamp_column=CREATED,
-        description=f"The archive's dataset {dataset}, partitioned by date",
+        description="Never read: the streams write the view's rows online",
     )
-    return PushSource(name=f"{dataset}_push", batch_source=archived, description=f"Rows of {dataset} from the streams")

@@ -1,20 +1,17 @@
-"""Feast's configuration from the settings, and its registration without the command line.
-
-`apply` also makes the offline sources readable before the first row: an empty Parquet file with the schema.
-"""
+"""Feast's configuration from the settings, and its registration without the command line: the online store alone."""
 
 import sqlite3
 from dataclasses import dataclass
-from pathlib import Path
 
 from contracts.settings import Settings
-from feature_repo.archive import ArchiveWriter
 from feature_repo.engine import FeatureService, FeatureStore, FeatureView, RepoConfig
 from feature_repo.entities import ITEM, USER
-from feature_repo.feature_services import item_state, ranking, user_state
-from feature_repo.views import ITEM_VIEW, USER_VIEW, item_view, user_view
+from feature_repo.feature_services import item_state, user_state
+from feature_repo.views import item_view, user_view
 
 PROJECT = "millstream"
+REGISTRY = "registry.db"
+SQLITE = "online.db"
 
 REDIS_LIMITS = ("socket_connect_timeout=0.5", "socket_timeout=1.0", "retry=null")
 """The client would otherwise try for ten seconds to reach a Redis that is away."""
@@ -28,37 +25,33 @@ class Definitions:
     items: FeatureView
     user_state: FeatureService
     item_state: FeatureService
-    ranking: FeatureService
 
 
-def definitions(archive_dir: Path) -> Definitions:
-    """The feature views and services over an archive."""
-    users, items = user_view(archive_dir), item_view(archive_dir)
-    return Definitions(users, items, user_state(users), item_state(items), ranking(users, items))
+def definitions() -> Definitions:
+    """The feature views and services."""
+    users, items = user_view(), item_view()
+    return Definitions(users, items, user_state(users), item_state(items))
 
 
 def repo_config(settings: Settings) -> RepoConfig:
-    """Feast's configuration: Redis online where the settings name one, SQLite otherwise; DuckDB offline.
+    """Feast's configuration: Redis online where the settings name one, SQLite otherwise.
 
     A `cache_ttl_seconds` of 0 keeps the registry in memory for the life of the process.
     """
     feast_dir = settings.feast_dir.resolve()
     online = (
         {
-            "type": "redis",
+            "type": "feature_repo.newest_rows.NewestRedisOnlineStore",
             "connection_string": redis_connection(settings.redis_url),
-            # `FeastStore` compares times itself, the same way for both stores; Feast's own check drops equal times.
-            "skip_dedup": True,
         }
         if settings.redis_url
-        else {"type": "sqlite", "path": str(feast_dir / "online.db")}
+        else {"type": "feature_repo.newest_rows.NewestSqliteOnlineStore", "path": str(feast_dir / SQLITE)}
     )
     return RepoConfig(
         project=PROJECT,
         provider="local",
-        registry={"registry_type": "file", "path": str(feast_dir / "registry.db"), "cache_ttl_seconds": 0},
+        registry={"registry_type": "file", "path": str(feast_dir / REGISTRY), "cache_ttl_seconds": 0},
         online_store=online,
-        offline_store={"type": "duckdb"},
         entity_key_serialization_version=3,
         repo_path=feast_dir,
     )
@@ -83,17 +76,13 @@ def redis_connection(url: str) -> str:
 
 
 def apply(settings: Settings) -> None:
-    """Registers all objects and prepares both stores; safe to run again."""
+    """Registers all objects and prepares the online store; safe to run again."""
     settings.feast_dir.mkdir(parents=True, exist_ok=True)
-    for dataset in (USER_VIEW, ITEM_VIEW):
-        ArchiveWriter(settings.archive_dir, dataset).ensure_readable()
-    declared = definitions(settings.archive_dir)
+    declared = definitions()
     store = FeatureStore(config=repo_config(settings))
-    store.apply(
-        [USER, ITEM, declared.users, declared.items, declared.user_state, declared.item_state, declared.ranking]
-    )
+    store.apply([USER, ITEM, declared.users, declared.items, declared.user_state, declared.item_state])
     if not settings.redis_url:
-        connection = sqlite3.connect(settings.feast_dir / "online.db")
+        connection = sqlite3.connect(settings.feast_dir / SQLITE)
         try:
             connection.execute("PRAGMA journal_mode=WAL")
         finally:

@@ -18,6 +18,7 @@ from pymilvus import DataType, MilvusClient
 from pymilvus.client.types import Status
 from pymilvus.exceptions import MilvusException
 
+from contracts.addresses import shown_address, without_secrets
 from contracts.errors import VectorsUnavailable
 from contracts.ids import ItemId
 from contracts.ports import VectorHit, Vectors
@@ -58,7 +59,7 @@ class MilvusIndex:
     """
 
     def __init__(self, uri: str, token: str = "", timeout_s: float = 2.0):
-        self._uri = uri
+        self._uri, self._shown = uri, shown_address(uri)
         self._token = token
         self._timeout_s = timeout_s
         self._lock = threading.Lock()
@@ -102,6 +103,15 @@ class MilvusIndex:
         """How many vectors the collection holds; 0 where it is not there. Raises VectorsUnavailable."""
         return self._answered(lambda client: self._count(client, collection))
 
+    def collections(self) -> list[str]:
+        """The names of all collections, sorted. Raises VectorsUnavailable."""
+        return self._answered(lambda client: sorted(client.list_collections(timeout=self._timeout_s)))
+
+    def drop(self, collection: str) -> None:
+        """Removes a collection with its vectors; one that is not there is no error. Raises VectorsUnavailable."""
+        self._answered(lambda client: client.drop_collection(collection, timeout=CREATE_TIMEOUT_S))
+        self._loaded.discard(collection)
+
     def close(self) -> None:
         """Releases the connection; a later call opens it anew."""
         for timer in self._rest.values():
@@ -131,7 +141,7 @@ class MilvusIndex:
 
     def _upsert(self, client: MilvusClient, collection: str, rows: list[dict[str, Any]]) -> None:
         if not self._ready(client, collection):
-            raise VectorsUnavailable(f"found no collection {collection!r} at {self._uri}; expected it ensured first")
+            raise VectorsUnavailable(f"found no collection {collection!r} at {self._shown}; expected it ensured first")
         client.upsert(collection, rows, timeout=max(self._timeout_s, WRITE_TIMEOUT_S))
         self._flush_when_due(client, collection, len(rows))
 
@@ -216,8 +226,9 @@ class MilvusIndex:
                 self._forget()
                 with self._lock:
                     self._down_until = time.monotonic() + RETRY_AFTER_S
+            told = without_secrets(error, self._uri, self._token)[:300]
             raise VectorsUnavailable(
-                f"found {type(error).__name__} ({str(error)[:300]}) from {self._uri}; expected an answer within "
+                f"found {type(error).__name__} ({told}) from {self._shown}; expected an answer within "
                 f"{self._timeout_s} s; check that Milvus runs and that the vectors have the collection's dimension"
             ) from error
 
@@ -232,7 +243,9 @@ class MilvusIndex:
             if self._client is not None:
                 return self._client
             if time.monotonic() < self._down_until:
-                raise VectorsUnavailable(f"found {self._uri} away a moment ago; expected an answer; retry in a second")
+                raise VectorsUnavailable(
+                    f"found {self._shown} away a moment ago; expected an answer; retry in a second"
+                )
             self._client = MilvusClient(uri=self._uri, token=self._token, timeout=self._timeout_s, dedicated=True)
             self._loaded.clear()
             return self._client

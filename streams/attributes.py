@@ -12,13 +12,16 @@ from contracts.clock import Clock, utc_now
 from contracts.errors import BadInput, LogUnavailable
 from contracts.events import ItemUpserted
 from contracts.ids import ItemId
-from contracts.ports import Tail
+from contracts.ports import LoggedMessage, Tail
 from contracts.wire import decode_catalogue_event
 from streams.state.user_features import Attributes
 
 log = logging.getLogger(__name__)
 
 RETRY_S = 1.0
+
+FAILURES_BEFORE_THE_END = 3
+"""Unexpected failures in a row after which the process is given up, to be started anew."""
 
 
 class CatalogueAttributes:
@@ -35,10 +38,10 @@ class CatalogueAttributes:
         """The item's attributes; None for an item never in the catalogue."""
         return self._by_item.get(item_id)
 
-    def apply(self, value: bytes | None) -> None:
+    def apply(self, message: LoggedMessage) -> None:
         """One message of the topic `items`."""
         try:
-            event = decode_catalogue_event(value, self._clock())
+            event = decode_catalogue_event(message.value, message.judged_at(self._clock()))
         except BadInput as error:
             log.debug("passed over a catalogue message: %s", error)
             return
@@ -52,9 +55,16 @@ class AttributesFollower:
     Args:
         attributes: The map.
         open_tail: Opens a tail of the topic `items` from its beginning; called in the thread.
+        give_up: Ends the process so that it is started anew; called with the reason.
     """
 
-    def __init__(self, attributes: CatalogueAttributes, open_tail: Callable[[], Tail]):
+    def __init__(
+        self,
+        attributes: CatalogueAttributes,
+        open_tail: Callable[[], Tail],
+        give_up: Callable[[str], None] = lambda _: None,
+    ):
+        self._give_up = give_up
         self._attributes = attributes
         self._open_tail = open_tail
         self._caught_up = threading.Event()
@@ -83,16 +93,23 @@ class AttributesFollower:
             )
 
     def _run(self) -> None:
-        tail = self._open_tail()
+        tail, failed = self._open_tail(), 0
         try:
             while not self._stopping.is_set():
                 try:
                     for message in tail.poll(0.5):
-                        self._attributes.apply(message.value)
+                        self._attributes.apply(message)
                     if not self._caught_up.is_set() and tail.caught_up():
                         self._caught_up.set()
+                    failed = 0
                 except LogUnavailable as error:
                     log.warning("the catalogue's attributes wait: %s", error)
+                    self._stopping.wait(RETRY_S)
+                except Exception:
+                    failed += 1
+                    log.exception("the catalogue's attributes failed, %d in a row", failed)
+                    if failed >= FAILURES_BEFORE_THE_END:
+                        self._give_up(f"the catalogue's attributes failed {failed} times in a row")
                     self._stopping.wait(RETRY_S)
         finally:
             tail.close()

@@ -7,7 +7,7 @@ out and in the end the process is given up.
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from contracts.clock import Clock
@@ -23,6 +23,8 @@ from streams.metrics import StreamMetrics
 log = logging.getLogger(__name__)
 
 PULSE_STALE_S = 10.0
+UNKNOWN_END = 1 << 62
+"""Of a changelog that is being read: it must go on."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +33,12 @@ class Worker:
 
     Attributes:
         owned: Partitions now assigned, as (topic, partition).
-        recovering: Changelog messages still to be read while tables recover; 0 when none are.
+        opening: Partitions whose states are being read, with the changelog messages applied so far.
         give_up: Ends the process so that it is started anew; called with the reason.
     """
 
     owned: Callable[[], Collection[tuple[str, int]]]
-    recovering: Callable[[], int]
+    opening: Callable[[], Mapping[tuple[str, int], int]]
     give_up: Callable[[str], None]
 
 
@@ -51,6 +53,7 @@ class Heartbeats:
         every_s: Pause between two beats.
         clock: Time of the beats.
         other_lag: Lag of readers beside Faust, by label.
+        waiting: Parts that wait for something outside the process, with what that is.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class Heartbeats:
         every_s: float,
         clock: Clock,
         other_lag: Callable[[], dict[str, int]],
+        waiting: Callable[[], dict[str, str]] = dict,
     ):
         self._log = log
         self._meter = meter
@@ -71,6 +75,7 @@ class Heartbeats:
         self._every_s = every_s
         self._clock = clock
         self._other_lag = other_lag
+        self._waiting = waiting
         self._watchdog = Watchdog(STALL_AFTER_S)
         self._pulse_s = time.monotonic()
         self._stopping = threading.Event()
@@ -103,15 +108,18 @@ class Heartbeats:
         lag = measured.lag | {f"archive:{topic}": behind for topic, behind in self._other_lag().items()}
         for topic, behind in lag.items():
             self._metrics.lag.labels(topic).set(behind)
-        remaining = self._worker.recovering()
-        if remaining:
-            observations = [Observation("table recovery", end=0, received=-remaining, working=False)]
-        else:
-            observations = measured.observations
+        opening = self._worker.opening()
+        observations = [
+            *(seen for seen in measured.observations if (seen.topic, seen.partition) not in opening),
+            *(
+                Observation(topic, partition, UNKNOWN_END, count, False)
+                for (topic, partition), count in opening.items()
+            ),
+        ]
         if stalled := self._watchdog.stalled(observations, now_s):
             self._worker.give_up(f"no progress: {'; '.join(stalled)}")
         if silent_s <= PULSE_STALE_S:
-            beat = Heartbeat(process="streams", at=self._clock(), lag=lag)
+            beat = Heartbeat(process="streams", at=self._clock(), lag=lag, waiting=self._waiting())
             self._log.publish(HEARTBEATS, beat.process, encode(beat)).result(5.0)
 
     def _run(self) -> None:
@@ -120,4 +128,6 @@ class Heartbeats:
                 self.beat(time.monotonic())
             except (LogUnavailable, TimeoutError) as error:
                 log.warning("no heartbeat: %s", error)
+            except Exception:
+                log.exception("a heartbeat failed; without them the answers are flagged")
         self._meter.close()

@@ -45,7 +45,7 @@ class LagMeter:
         self._consumer: KafkaConsumer | None = None
 
     def measure(self, owned: Collection[tuple[str, int]]) -> Measured:
-        """The lag of all partitions, and observations of the owned ones (of all while none is owned).
+        """The lag of all partitions, and observations of the owned ones: a worker may own none while others do.
 
         Raises:
             LogUnavailable: the broker does not answer.
@@ -78,7 +78,7 @@ class LagMeter:
             done = max(committed, self._progress.next_done(name, number) or 0)
             received = max(committed, self._progress.next_received(name, number) or 0)
             lag[name] += max(0, end - done)
-            if not owned or (name, number) in owned:
+            if (name, number) in owned:
                 working = self._progress.waiting(name, number)
-                observations.append(Observation(f"{name}-{number}", end, received, working))
+                observations.append(Observation(name, number, end, received, working))
         return Measured(lag, observations)

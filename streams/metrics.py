@@ -54,11 +54,45 @@ class StreamMetrics:
         self.retries = Counter(
             "millstream_retries", "Attempts that failed and are made again, by part.", ["part"], registry=registry
         )
+        self.gaps = Counter(
+            "millstream_log_gaps",
+            "Times that a lane was given messages behind a gap and read the log again from before it, by topic.",
+            ["topic"],
+            registry=registry,
+        )
+        self.forgotten = Counter(
+            "millstream_forgotten", "States forgotten, not seen for too long, by table.", ["table"], registry=registry
+        )
+        self.refilled = Counter(
+            "millstream_refilled",
+            "Feature rows written again since the online store had lost them, by table.",
+            ["table"],
+            registry=registry,
+        )
         self.items_embedded = Counter(
             "millstream_items_embedded", "Catalogue items whose vectors were written.", registry=registry
         )
         self.archived = Counter(
             "millstream_archived", "Rows written to the archive, by dataset.", ["dataset"], registry=registry
+        )
+        self.archive_waiting = Gauge(
+            "millstream_archive_waiting",
+            "1 while the archive waits for its disk or for the log, and archives nothing.",
+            registry=registry,
+        )
+        self.archive_refused = Counter(
+            "millstream_archive_refused",
+            "Messages that no archive row can hold, by topic.",
+            ["topic"],
+            registry=registry,
+        )
+        self.archive_restarts = Counter(
+            "millstream_archive_restarts",
+            "Times that the archive's loop began anew after an unexpected error.",
+            registry=registry,
+        )
+        self.archive_merged = Counter(
+            "millstream_archive_merged", "Archive files merged into fewer, by dataset.", ["dataset"], registry=registry
         )
         self.open_windows = Gauge(
             "millstream_open_windows", "Users with impressions whose attribution window is open.", registry=registry

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime
 
 from pydantic import BaseModel
@@ -17,6 +18,8 @@ from streams.metrics import StreamMetrics
 
 ACKNOWLEDGE_TIMEOUT_S = 30.0
 
+Message = tuple[Topic, str, BaseModel | None]
+
 
 class Outbox:
     """The messages of one batch. Encoding and sending run in a worker thread, off the event loop.
@@ -29,11 +32,11 @@ class Outbox:
     def __init__(self, log: EventLog, metrics: StreamMetrics):
         self._log = log
         self._metrics = metrics
-        self._messages: list[tuple[Topic, str, BaseModel | None]] = []
+        self._waves: dict[int, list[Message]] = {}
 
-    def add(self, topic: Topic, key: str, value: BaseModel | None) -> None:
-        """One more message; None is a tombstone."""
-        self._messages.append((topic, key, value))
+    def add(self, topic: Topic, key: str, value: BaseModel | None, wave: int = 0) -> None:
+        """One more message; None is a tombstone. A wave is sent once the one before it is acknowledged."""
+        self._waves.setdefault(wave, []).append((topic, key, value))
 
     def refuse(self, message: LoggedMessage, error: Exception, now: datetime) -> None:
         """A dead letter for a message that cannot be used."""
@@ -51,12 +54,12 @@ class Outbox:
         Raises:
             LogUnavailable: one was not. Some may have gone out: their receivers drop them when they come again.
         """
-        if self._messages:
-            await asyncio.to_thread(self._send)
+        for wave in sorted(self._waves):
+            await asyncio.to_thread(self._send, self._waves[wave])
 
-    def _send(self) -> None:
+    def _send(self, messages: Sequence[Message]) -> None:
         futures = []
-        for topic, key, value in self._messages:
+        for topic, key, value in messages:
             future = self._log.publish(topic, key, None if value is None else encode(value))
             if future.done():
                 future.result()
@@ -68,5 +71,5 @@ class Outbox:
             raise LogUnavailable(
                 f"found a message not acknowledged after {ACKNOWLEDGE_TIMEOUT_S} s; expected it; check the broker"
             ) from error
-        for name, count in Counter(topic.name for topic, _, _ in self._messages).items():
+        for name, count in Counter(topic.name for topic, _, _ in messages).items():
             self._metrics.events_out.labels(name).inc(count)

@@ -1,45 +1,28 @@
-"""Where feature rows go: the online store and the archive, and an item's row also to the topic `item-features`."""
+"""Where feature rows go: the online store, and an item's row also to the topic `item-features`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Protocol
 
-from contracts.clock import Clock
 from contracts.features import ItemFeatures, UserFeatures
 from contracts.ids import ItemId, UserId
 from contracts.ports import EventLog, FeatureStore
 from contracts.rows import ItemFeatureRow
 from contracts.topics import ITEM_FEATURES
 from contracts.wire import encode
-from feature_repo.archive_rows import item_features_row, user_features_row
 from streams.feature_writer import Sink
 from streams.metrics import StreamMetrics
 
 
-class RowArchive(Protocol):
-    """What a sink needs of `feature_repo.archive.ArchiveWriter`."""
-
-    def append(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Buffers rows."""
-        ...
-
-
-def user_sink(store: FeatureStore, archive: RowArchive, clock: Clock) -> Sink[UserFeatures]:
+def user_sink(store: FeatureStore) -> Sink[UserFeatures]:
     """The sink of user rows."""
 
     def write(rows: Mapping[str, tuple[datetime, UserFeatures]]) -> None:
         store.write_users({UserId(user): row for user, row in rows.items()})
 
-    def after(rows: Mapping[str, tuple[datetime, UserFeatures]]) -> None:
-        created = clock()
-        archive.append([user_features_row(UserId(user), at, row, created) for user, (at, row) in rows.items()])
-
-    return Sink("user", write, after)
+    return Sink("user", write)
 
 
-def item_sink(
-    store: FeatureStore, archive: RowArchive, log: EventLog, metrics: StreamMetrics, clock: Clock
-) -> Sink[ItemFeatures]:
+def item_sink(store: FeatureStore, log: EventLog, metrics: StreamMetrics) -> Sink[ItemFeatures]:
     """The sink of item rows. The topic comes first: serving reads it, and it must not wait for the store."""
 
     def write(rows: Mapping[str, tuple[datetime, ItemFeatures]]) -> None:
@@ -54,8 +37,4 @@ def item_sink(
         metrics.events_out.labels(ITEM_FEATURES.name).inc(len(rows))
         store.write_items({ItemId(item): row for item, row in rows.items()})
 
-    def after(rows: Mapping[str, tuple[datetime, ItemFeatures]]) -> None:
-        created = clock()
-        archive.append([item_features_row(ItemId(item), at, row, created) for item, (at, row) in rows.items()])
-
-    return Sink("item", write, after)
+    return Sink("item", write)

@@ -6,9 +6,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 pytest.register_assert_rewrite("tests.suites")
+hypothesis.settings.register_profile("busy", deadline=None)  # an example that is slow on a busy machine is no failure
+hypothesis.settings.load_profile("busy")
 
 from contracts.settings import Settings  # noqa: E402 - after the line that makes the suites' asserts tell values
 from tests.builders import servers  # noqa: E402
@@ -54,6 +57,22 @@ def milvus_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of a Milvus Lite server; shared, so use collections of your own."""
     with servers.running(servers.milvus_lite(tmp_path_factory.mktemp("milvus"))) as server:
         yield server.address
+
+
+@pytest.fixture(scope="session")
+def milvus_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where `real_milvus` keeps its data."""
+    return tmp_path_factory.mktemp("milvus-2")
+
+
+@pytest.fixture(scope="session")
+def real_milvus(milvus_directory: Path) -> Iterator[servers.Server]:
+    """A Milvus 2.3.5, of which a machine can run one: tests may kill it and start it, and use collections of their own.
+
+    Skips where it is not installed.
+    """
+    with servers.running(servers.milvus(milvus_directory)) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -13,15 +13,13 @@ from dataclasses import dataclass
 from itertools import count
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from contracts.clock import from_ms
-from contracts.features import ITEM_FEATURES, USER_FEATURES, ItemFeatures, UserFeatures
 from training.calibration import calibrate_heads, calibrate_neighbours, calibrate_scale, calibrated_loss
 from training.data.archive_set import TrainingSet
-from training.data.head_rows import FeatureJoin, Moment, candidates_of, feature_rows, head_rows, history_of, moments
+from training.data.feature_join import FeatureJoin, FeatureRows, Wanted, joined
+from training.data.head_rows import Moment, candidates_of, head_rows, history_of, moments, wanted_rows
 from training.data.sequences import UserSequence, item_shares
 from training.evaluation.archive import compare, mean_ndcg, split_users
 from training.evaluation.protocol import TestUser
@@ -71,6 +69,8 @@ def fit(
     heads_ms, evaluate_ms = cut_times(training_set)
     older, middle, _ = parts(training_set)
     test_users = split_users(training_set, evaluate_ms)
+    progress("features", 0.0)
+    lessons, tested = _with_features(training_set, test_users, (heads_ms, evaluate_ms), join, rng)
     items = len(training_set.table.vocabulary)
     model = FusionTransformer(plan.recipe.model(training_set.table.shape))
     half_life_days = best_half_life(middle.users, items, heads_ms)
@@ -98,15 +98,13 @@ def fit(
 
     calibrate_scale(model.cpu(), validation)
     progress("heads", 0.6)
-    _fit_heads(model, training_set, (heads_ms, evaluate_ms), join, rng)  # 2
+    _fit_heads(model, training_set, lessons, rng)  # 2
 
     refresh_popularity(model, training_set.table, counts[0], counts[1])
     stages.later(sources.newer, _part(progress, "newer interactions: ", 0.7, 0.8), shares(middle))  # 3
 
     progress("evaluation", 0.8)
-    scorers = rankers(
-        Snapshot.of(model.cpu(), training_set.table), asked_at(training_set, test_users, evaluate_ms, join)
-    )
+    scorers = rankers(Snapshot.of(model.cpu(), training_set.table), tested)
     evaluation = compare(training_set, evaluate_ms, test_users, scorers, plan.worker.seed, towers.losses)  # 4
 
     refresh_popularity(model, training_set.table, counts[1], counts[2])
@@ -141,26 +139,15 @@ class Asked:
     training_set: TrainingSet
     users: list[TestUser]
     at_ms: int
-    user_rows: list[UserFeatures | None]
-    item_rows: list[ItemFeatures | None]
+    rows: FeatureRows
 
 
-def asked_at(training_set: TrainingSet, users: list[TestUser], at_ms: int, join: FeatureJoin) -> Asked:
-    """The rows of the users and of all items, by one join."""
-    ids = training_set.table.vocabulary.ids
-    count = max(len(users), len(ids))
-    joined = join(
-        pd.DataFrame(
-            {
-                "user_id": [users[place % len(users)].history.user_id for place in range(count)],
-                "item_id": [ids[place % len(ids)] for place in range(count)],
-                "event_timestamp": pd.to_datetime([from_ms(at_ms - 1)] * count, utc=True),
-            }
-        )
+def wanted_at(training_set: TrainingSet, users: list[TestUser], at_ms: int) -> Wanted:
+    """The rows that `Asked` has: of the users and of all items."""
+    return Wanted(
+        tuple((user.history.user_id, at_ms) for user in users),
+        tuple((item_id, at_ms) for item_id in training_set.table.vocabulary.ids),
     )
-    user_rows = feature_rows(joined.iloc[: len(users)], "user_features", UserFeatures, [f.name for f in USER_FEATURES])
-    item_rows = feature_rows(joined.iloc[: len(ids)], "item_features", ItemFeatures, [f.name for f in ITEM_FEATURES])
-    return Asked(training_set, users, at_ms, user_rows, item_rows)
 
 
 def rankers(snapshot: Snapshot, asked: Asked) -> dict[str, Callable[[UserSequence], NDArray[np.float32]]]:
@@ -169,11 +156,11 @@ def rankers(snapshot: Snapshot, asked: Asked) -> dict[str, Callable[[UserSequenc
     vectors = encode_users(snapshot.model, snapshot.vectors, moments_of_users).numpy()
     places = {user.history.user_id: place for place, user in enumerate(asked.users)}
     items = range(len(asked.training_set.table.vocabulary))
-    ranker = snapshot.ranker(candidates_of(asked.training_set, items, asked.item_rows), asked.at_ms)
+    ranker = snapshot.ranker(candidates_of(asked.training_set, items, asked.rows.items), asked.at_ms)
 
     def served(user: UserSequence) -> NDArray[np.float32]:
         place = places[user.user_id]
-        return ranker.scores(vectors[place], history_of(asked.training_set, user), asked.user_rows[place])
+        return ranker.scores(vectors[place], history_of(asked.training_set, user), asked.rows.users[place])
 
     def retrieved(user: UserSequence) -> NDArray[np.float32]:
         return ranker.match(vectors[places[user.user_id]])
@@ -181,28 +168,54 @@ def rankers(snapshot: Snapshot, asked: Asked) -> dict[str, Callable[[UserSequenc
     return {"model": served, "retrieval": retrieved}
 
 
-def _fit_heads(
-    model: FusionTransformer,
+@dataclass(frozen=True)
+class _Lessons:
+    """What the heads learn, and the users whom their corrections are judged by: None where there are none."""
+
+    learned: list[Moment]
+    rows: FeatureRows
+    judged: Asked | None
+
+
+def _with_features(
     training_set: TrainingSet,
+    test_users: list[TestUser],
     slice_ms: tuple[int, int],
     join: FeatureJoin,
     rng: np.random.Generator,
-) -> None:
+) -> tuple[_Lessons, Asked]:
+    """What stages 2 and 4 need of the features, by one join."""
     since_ms, until_ms = slice_ms
-    snapshot = Snapshot.of(model, training_set.table)
     judges = {user.user_id for user in training_set.users[::3]}
     users = [
         user for user in split_users(training_set.before(until_ms), since_ms, least=0) if user.history.user_id in judges
     ]
-    asked = asked_at(training_set, users, since_ms, join) if users else None
+    learned = [each for each in moments(training_set, since_ms, until_ms, rng) if each.user.user_id not in judges]
+    rows, judged_rows, tested_rows = joined(
+        join,
+        [
+            wanted_rows(training_set, learned),
+            wanted_at(training_set, users, since_ms) if users else Wanted(),
+            wanted_at(training_set, test_users, until_ms),
+        ],
+    )
+    judged = Asked(training_set, users, since_ms, judged_rows) if users else None
+    return _Lessons(learned, rows, judged), Asked(training_set, test_users, until_ms, tested_rows)
+
+
+def _fit_heads(
+    model: FusionTransformer, training_set: TrainingSet, lessons: _Lessons, rng: np.random.Generator
+) -> None:
+    snapshot = Snapshot.of(model, training_set.table)
 
     def judged() -> float:
-        return mean_ndcg(rankers(snapshot, asked)["model"], users) if asked else 0.0
+        asked = lessons.judged
+        return mean_ndcg(rankers(snapshot, asked)["model"], asked.users) if asked else 0.0
 
     calibrate_neighbours(model, judged)  # the heads still correct nothing
-    learned = [each for each in moments(training_set, since_ms, until_ms, rng) if each.user.user_id not in judges]
-    train_heads(model, snapshot.vectors, snapshot.ids, head_rows(training_set, learned, join), int(rng.integers(2**31)))
-    if asked:
+    rows = head_rows(training_set, lessons.learned, lessons.rows)
+    train_heads(model, snapshot.vectors, snapshot.ids, rows, int(rng.integers(2**31)))
+    if lessons.judged:
         calibrate_heads(model.heads, judged)
 
 

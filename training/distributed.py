@@ -21,21 +21,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from contracts import errors
 from contracts.clock import utc_now
 from contracts.errors import MillstreamError
+from contracts.examples import TrainingExample
 from contracts.ids import time_ordered_id
 from contracts.settings import Settings
 from training import ray_worker
 from training.data.archive_set import TrainingSet, read
-from training.data.head_rows import FeatureJoin
+from training.data.archived_log import archive_join
+from training.data.feature_join import FeatureJoin
 from training.loop_config import Progress
 from training.model import checkpoint
 from training.model.checkpoint import Checkpoint
 from training.progress_file import followed
 from training.ray_worker import Assignment
+from training.remembered import remembered
 
 MAX_FAILURES = 3
 """Worker groups lost before a run is given up; each goes on from the newest state."""
@@ -47,7 +49,8 @@ STATES_KEPT = 2
 class Trained:
     """What a run gives: the model, where its files lie, the metrics and the range of event times (ms).
 
-    `resumed_at` are the steps of the first stage at which a run went on after it had lost its workers.
+    `resumed_at` are the steps of the first stage at which a run went on after it had lost its workers. `kept` are
+    examples for the learner, and `newest_ms` is the event time of the newest example of any kind.
     """
 
     model: Checkpoint
@@ -57,19 +60,21 @@ class Trained:
     data_to_ms: int
     examples: int
     resumed_at: tuple[int, ...] = ()
+    kept: tuple[TrainingExample, ...] = ()
+    newest_ms: int = 0
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where a training gets its examples, called once, and its features: the join is called in each worker."""
+    """Where a training gets its examples, called once, and its features: the join is called in the first worker."""
 
     read: Callable[[], TrainingSet]
     join: FeatureJoin
 
 
-def archive_source(settings: Settings, join: Callable[[Settings, Any], Any]) -> Source:
-    """The archive and the point-in-time join of the given settings."""
-    return Source(partial(read, settings.archive_dir, settings.id_rows), partial(join, settings))
+def archive_source(settings: Settings) -> Source:
+    """The archive of the given settings: its examples, and its events for the features."""
+    return Source(partial(read, settings.archive_dir, settings.id_rows), archive_join(settings))
 
 
 def train(settings: Settings, source: Source, progress: Progress) -> Trained:
@@ -96,7 +101,12 @@ def train(settings: Settings, source: Source, progress: Progress) -> Trained:
         with cluster(settings), followed(output / ray_worker.PROGRESS, progress):
             _fit(settings, Assignment(settings, source.join, output))
     report = json.loads((output / ray_worker.REPORT).read_text())  # 4
-    trained = Trained(model=checkpoint.load(output), **{**report, "resumed_at": tuple(report["resumed_at"])})
+    trained = Trained(
+        model=checkpoint.load(output),
+        kept=remembered(training_set, settings.seed),
+        newest_ms=training_set.newest_ms,
+        **{**report, "resumed_at": tuple(report["resumed_at"])},
+    )
     shutil.rmtree(output, ignore_errors=True)  # a run that failed stays, to be looked at
     return trained
 

@@ -2,31 +2,40 @@
 
 Protocol:
 1. The version's directory is written atomically (weights, item matrix, manifest).
-2. The item vectors that changed are upserted into the vector index, those of items that are gone deleted.
+2. The item vectors that changed are upserted into the collection of the version's line, which a batch version begins.
 3. The version is announced on `model-versions`.
+4. The model store notes that it was.
 
-A crash after 1 leaves a directory that nobody serves; after 2, an index a step ahead of the served version, whose own
-ranking is exact since its directory has the whole item matrix. Repeating from 1 under a new name mends both.
+A crash after 1 leaves a directory that nobody serves; after 2, a collection that nobody searches or one a step ahead of
+the served version, whose own ranking is exact since its directory has the whole item matrix. Repeating from 1 under a
+new name mends both. After 3, whoever follows the log makes up for the note. A new line never writes over the vectors
+of the line that is served.
 """
 
+import logging
 from collections.abc import KeysView, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError
 
 from contracts.clock import Clock, utc_now
-from contracts.errors import CheckpointNotSaved
+from contracts.errors import CheckpointNotSaved, LogUnavailable, VectorsUnavailable
+from contracts.examples import TrainingExample
 from contracts.ids import ItemId
 from contracts.ports import EventLog, VectorIndex, Vectors
 from contracts.topics import MODEL_VERSIONS
-from contracts.vector_collections import MODEL_ITEMS
+from contracts.vector_collections import model_items
 from contracts.versions import PublishedVersion
 from contracts.wire import encode
 from feature_repo.model_store import ModelStore
+from training import remembered
 from training.model import checkpoint
 from training.model.checkpoint import Checkpoint
+
+log = logging.getLogger(__name__)
 
 MODEL_NAME = "fusion"
 """Key of the announcements: the log keeps the newest version for ever."""
@@ -78,6 +87,11 @@ class IndexedVectors:
         """Remembers what was upserted."""
         self._held.update(vectors)
 
+    def forget(self) -> dict[ItemId, Vectors]:
+        """Gives what was thought to be there, which is then thought to be no more."""
+        held, self._held = self._held, {}
+        return held
+
     def gone(self, item_ids: Sequence[ItemId]) -> None:
         """Remembers what was deleted."""
         for item_id in item_ids:
@@ -91,6 +105,7 @@ def publish(
     indexed: IndexedVectors,
     deleted: frozenset[ItemId] = frozenset(),
     clock: Clock = utc_now,
+    kept: Sequence[TrainingExample] = (),
 ) -> datetime:
     """Publishes a version by the protocol of this module.
 
@@ -101,6 +116,7 @@ def publish(
         indexed: What the vector index holds; brought up to date.
         deleted: Items that left the catalogue: they stay in the vocabulary but not in the index.
         clock: Now.
+        kept: As `write`.
 
     Returns:
         When it was announced: serving may have it before the announcement is acknowledged.
@@ -110,25 +126,84 @@ def publish(
         VectorsUnavailable: step 2 failed; nothing was announced.
         LogUnavailable: step 3 was not acknowledged.
     """
+    write(version, model, shelves, kept)
     try:
-        shelves.store.write(version, lambda path: checkpoint.save(path, model))  # 1
+        index(version, model, shelves, indexed, deleted)
+    except VectorsUnavailable:
+        shelves.store.remove(version.version)  # never announced: the next try is a version of its own
+        raise
+    return announce(version, shelves, clock)
+
+
+def write(version: PublishedVersion, model: Checkpoint, shelves: Shelves, kept: Sequence[TrainingExample] = ()) -> None:
+    """Step 1.
+
+    Args:
+        version: The manifest.
+        model: What its directory holds.
+        shelves: Where it goes.
+        kept: Examples that a batch version leaves for the learner of its line.
+
+    Raises:
+        CheckpointNotSaved: the disk is full or away.
+    """
+
+    def save(path: Path) -> None:
+        checkpoint.save(path, model)
+        remembered.save(path, kept)
+
+    try:
+        shelves.store.write(version, save)
     except (OSError, SafetensorError) as error:
         raise CheckpointNotSaved(
             f"found no way to write the version {version.version} ({error}); expected room on the disk of the models; "
             "the version before it is whole"
         ) from error
-    shelves.index.ensure(MODEL_ITEMS, model.model.config.width)
-    changed = indexed.moved(model.vocabulary.ids, model.item_matrix)
-    upsert(shelves.index, indexed, {item: vector for item, vector in changed.items() if item not in deleted})  # 2
+
+
+def index(
+    version: PublishedVersion,
+    model: Checkpoint,
+    shelves: Shelves,
+    indexed: IndexedVectors,
+    deleted: frozenset[ItemId] = frozenset(),
+) -> None:
+    """Step 2, in the collection of the version's line. Raises VectorsUnavailable."""
+    collection = model_items(version.line)
+    shelves.index.ensure(collection, model.model.config.width)
+    moved = indexed.moved(model.vocabulary.ids, model.item_matrix)
+    changed = {item: vector for item, vector in moved.items() if item not in deleted}
+    upsert(shelves.index, collection, indexed, changed)
+
+
+def announce(version: PublishedVersion, shelves: Shelves, clock: Clock = utc_now) -> datetime:
+    """Steps 3 and 4; announcing a version again changes nothing.
+
+    Returns:
+        When it was announced.
+
+    Raises:
+        LogUnavailable: it was not acknowledged in time; it may be on the log all the same.
+    """
     announced_at = clock()
-    shelves.log.publish(MODEL_VERSIONS, MODEL_NAME, encode(version)).result(ANNOUNCE_TIMEOUT_S)  # 3
+    try:
+        shelves.log.publish(MODEL_VERSIONS, MODEL_NAME, encode(version)).result(ANNOUNCE_TIMEOUT_S)  # 3
+    except TimeoutError as error:
+        raise LogUnavailable(
+            f"found no acknowledgement of the version {version.version} within {ANNOUNCE_TIMEOUT_S} s; expected one; "
+            "check that the broker runs and announce it again"
+        ) from error
+    try:
+        shelves.store.mark_announced(version.version)  # 4
+    except OSError as error:
+        log.warning("version %s is announced, but the store could not note it: %s", version.version, error)
     return announced_at
 
 
-def upsert(index: VectorIndex, indexed: IndexedVectors, vectors: dict[ItemId, Vectors]) -> None:
+def upsert(index: VectorIndex, collection: str, indexed: IndexedVectors, vectors: dict[ItemId, Vectors]) -> None:
     """Writes item vectors in batches and remembers them. Raises VectorsUnavailable."""
     items = list(vectors.items())
     for start in range(0, len(items), UPSERT_ROWS):
         part = dict(items[start : start + UPSERT_ROWS])
-        index.upsert(MODEL_ITEMS, part)
+        index.upsert(collection, part)
         indexed.wrote(part)

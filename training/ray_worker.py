@@ -25,7 +25,7 @@ from contracts.errors import MillstreamError
 from contracts.settings import Settings
 from training.batch import Fitted, checkpoint_of, fit, parts
 from training.data.archive_set import TrainingSet
-from training.data.head_rows import FeatureJoin
+from training.data.feature_join import FeatureJoin
 from training.data.shard_files import ShardSizes, write_shards
 from training.data.shards import ParquetShards
 from training.loop_config import LoopConfig, Progress, Worker

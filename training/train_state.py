@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from contracts.errors import BadCheckpoint, CheckpointNotSaved
+from feature_repo.synced import sync
 
 SCHEMA = 2
 TENSORS = "state.pt"
@@ -109,7 +110,7 @@ def save(directory: Path, state: TrainState, fingerprint: Fingerprint) -> Path:
         manifest = {"schema": SCHEMA, "fingerprint": dict(fingerprint), "files": {TENSORS: written}}
         _write(unfinished / MANIFEST, json.dumps(manifest, indent=2).encode())  # 2
         unfinished.rename(place)
-        _sync(directory)  # 3
+        sync(directory)  # 3
     except (OSError, RuntimeError) as error:
         shutil.rmtree(unfinished, ignore_errors=True)
         kept = f"the one before it, {newest}, is whole" if newest else "there is none before it"
@@ -202,14 +203,6 @@ def _write(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync(directory: Path) -> None:
-    opened = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
 
 
 def _measured(path: Path) -> dict[str, Any]:

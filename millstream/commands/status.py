@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import httpx
 import psutil
+from rich.markup import escape
 from rich.table import Table
 
 from contracts.clock import utc_now
@@ -75,7 +76,8 @@ def _health(given: Settings, process: ProcessRecord, beat: Heartbeat | None) -> 
             return "no heartbeat yet"
         age = utc_now() - beat.at
         stale = age > timedelta(seconds=given.heartbeat_stale_after_s)
-        return f"{'[yellow]stale[/]: ' if stale else ''}heartbeat {age.total_seconds():.0f} s ago"
+        waiting = "".join(f"; [yellow]{escape(part)} waits[/]: {escape(what)}" for part, what in beat.waiting.items())
+        return f"{'[yellow]stale[/]: ' if stale else ''}heartbeat {age.total_seconds():.0f} s ago{waiting}"
     return process.note
 
 

@@ -1,19 +1,15 @@
 """`millstream topics`: the wiring map with what each topic was given, and the refused messages with their reasons."""
 
-import time
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
-from contracts.deadletters import DeadLetter
-from contracts.settings import Settings, settings
-from contracts.topics import DEAD_LETTERS, TOPICS
-from contracts.wire import decode
+from contracts.settings import settings
+from contracts.topics import TOPICS
 from eventlog.lag import message_counts
-from eventlog.tail import KafkaTail
 from millstream import console
+from millstream.commands.dead_letters import list_letters
 
 DeadLetters = Annotated[bool, typer.Option("--dead-letters", help="Show the refused messages instead.")]
 Limit = Annotated[int, typer.Option(help="How many refused messages to show, the newest.")]
@@ -23,7 +19,7 @@ def topics(dead_letters: DeadLetters = False, limit: Limit = 20) -> None:
     """Show every topic: key, value, partitions, retention, who writes, who reads, how many messages."""
     given = settings()
     if dead_letters:
-        _show_dead_letters(given, limit)
+        list_letters(limit=limit)
         return
     counts = message_counts(given.bootstrap, TOPICS)
     table = Table(box=None, pad_edge=False)
@@ -36,21 +32,3 @@ def topics(dead_letters: DeadLetters = False, limit: Limit = 20) -> None:
             topic.producer, ", ".join(topic.consumers),
         )  # fmt: skip
     console.out.print(table)
-
-
-def _show_dead_letters(given: Settings, limit: int) -> None:
-    letters: list[DeadLetter] = []
-    tail = KafkaTail(given.bootstrap, (DEAD_LETTERS,))
-    try:
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline and not tail.caught_up():
-            letters += [decode(DeadLetter, message.value) for message in tail.poll(0.2)]
-    finally:
-        tail.close()
-    console.say(f"{len(letters)} refused messages")
-    for letter in letters[-limit:]:
-        raw = (letter.raw_value() or b"")[:160]
-        console.say(
-            f"[bold]{letter.reason}[/] {letter.topic}/{letter.partition} offset {letter.offset} at "
-            f"{letter.at.isoformat(timespec='seconds')}\n  {escape(letter.detail)}\n  [dim]{escape(repr(raw))}[/]"
-        )

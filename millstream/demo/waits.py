@@ -2,11 +2,13 @@
 
 import time
 
-from contracts.errors import StackError
+from contracts.errors import ModelError, StackError
+from contracts.ids import ModelVersion
 from contracts.settings import Settings
 from contracts.topics import EVENTS, FEEDBACK, ITEM_VECTORS
 from contracts.versions import PublishedVersion
 from eventlog.lag import group_lag, message_counts
+from feature_repo.model_store import ModelStore
 from millstream.console import Advance
 from millstream.demo.shop import Shop
 from millstream.stack.state import Phase, running_stack
@@ -53,13 +55,21 @@ def wait_for_archive(settings: Settings) -> None:
 
 
 def wait_until_served(settings: Settings, version: PublishedVersion) -> None:
-    """Returns once the gateway ranks by the version or a later one. Raises StackError."""
+    """Returns once the gateway ranks by the version or one of its line. Raises StackError."""
     deadline = time.monotonic() + SERVED_WITHIN_S
+    store = ModelStore(settings.models_dir)
     with Shop(settings.gateway) as shop:
         while True:
             served = shop.freshness().versions_served
-            if any(one >= version.version for one in served):
+            if version.version in served or any(_goes_back_to(version, one, store) for one in served):
                 return
             if time.monotonic() > deadline:
-                raise StackError(f"found the versions {served} served; expected {version.version} or a later one")
+                raise StackError(f"found the versions {served} served; expected {version.version} or one of its line")
             time.sleep(0.3)
+
+
+def _goes_back_to(root: PublishedVersion, version: ModelVersion, store: ModelStore) -> bool:
+    try:
+        return store.manifest(version).line == root.version
+    except ModelError:  # retired meanwhile
+        return False

@@ -16,6 +16,7 @@ from contracts.catalogue import Item
 from contracts.errors import BadPicture
 from contracts.ids import PictureKey
 from contracts.ports import PictureStore
+from contracts.refusals import first_refusal
 from contracts.settings import Settings
 from feature_repo.pictures import FilePictureStore
 from millstream.sources.rejects import Rejects
@@ -47,7 +48,7 @@ class Catalogue:
             try:
                 yield self._item(row)
             except ValidationError as error:
-                self._rejects.refuse(row.line, first_problem(error), row.fields)
+                self._rejects.refuse(row.line, first_refusal(error), row.fields)
 
     def _item(self, row: Row) -> Item:
         fields = dict(row.fields)
@@ -86,14 +87,6 @@ def item_fields(fields: dict[str, Any]) -> dict[str, Any]:
     if isinstance(given, dict):
         known["attributes"] = {**others, **{str(name): str(value) for name, value in given.items()}}
     return known
-
-
-def first_problem(error: ValidationError) -> str:
-    """The first problem of a row, in words."""
-    problem = error.errors(include_url=False)[0]
-    where = ".".join(str(part) for part in problem["loc"]) or "row"
-    found = "" if problem["type"] == "missing" else f" found {str(problem['input'])[:60]!r};"
-    return f"{where}:{found} {problem['msg']}"
 
 
 def _cents(price: object) -> object:

@@ -16,7 +16,7 @@ from contracts.catalogue import Item
 from contracts.errors import BadFile
 from contracts.events import Interaction, Purchase
 from contracts.ids import EventId, ItemId, SessionId, UserId
-from millstream.sources.catalogue import first_problem
+from contracts.refusals import first_refusal
 from millstream.sources.rejects import Rejects
 from millstream.sources.rows import count_rows, read_rows
 
@@ -57,7 +57,7 @@ class OnlineRetail:
                 try:
                     yield purchase(row.line, fields)
                 except (KeyError, ValueError) as error:  # ValidationError is a ValueError.
-                    text = first_problem(error) if isinstance(error, ValidationError) else repr(error)
+                    text = first_refusal(error) if isinstance(error, ValidationError) else repr(error)
                     self._rejects.refuse(row.line, text, fields)
 
     def items(self) -> list[Item]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from contracts.settings import Settings
 
-DERIVED = ("feast", "faust", "vectors", "archive", "models", "train-runs", "restore")
+DERIVED = ("feast", "streams", "vectors", "archive", "models", "train-runs", "restore")
 
 
 def put_aside_derived_state(settings: Settings) -> tuple[str, ...]:
@@ -42,7 +42,7 @@ def put_aside_for_restore(settings: Settings) -> None:
 
     The numbered steps are the same in `restore.py`: (1) this one.
     """
-    shutil.rmtree(settings.faust_dir.absolute(), ignore_errors=True)
+    shutil.rmtree(settings.streams_dir.absolute(), ignore_errors=True)
     target = restore_dir(settings)
     if settings.archive_dir.exists() and not target.exists():
         settings.archive_dir.absolute().rename(target)

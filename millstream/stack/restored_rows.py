@@ -7,8 +7,10 @@ from contracts.catalogue import Item
 from contracts.events import USER_EVENT, EventKind, ItemUpserted
 from contracts.ids import EventId, ItemId, UserId
 from contracts.wire import encode
+from feature_repo.archive_rows import last_of_each
+from feature_repo.archive_schemas import PLACE
 
-_NO_ITEM_FIELDS = ("at", "event_id", "deleted")
+_NO_ITEM_FIELDS = ("at", "event_id", "deleted", *PLACE)
 
 
 def catalogue_messages(rows: Iterable[dict[str, Any]]) -> Iterator[tuple[ItemId, bytes]]:
@@ -17,8 +19,7 @@ def catalogue_messages(rows: Iterable[dict[str, Any]]) -> Iterator[tuple[ItemId,
     Args:
         rows: Rows of the dataset `items`, in the order of their time.
     """
-    last = {row["item_id"]: row for row in rows}
-    for row in last.values():
+    for row in last_of_each(rows).values():
         if row["deleted"]:
             continue
         fields = {name: value for name, value in row.items() if value is not None and name not in _NO_ITEM_FIELDS}
@@ -34,7 +35,7 @@ def event_messages(rows: Iterable[dict[str, Any]]) -> Iterator[tuple[UserId, byt
         rows: Rows of the dataset `events`, in the order of their time.
     """
     for row in rows:
-        fields = {name: value for name, value in row.items() if value is not None}
+        fields = {name: value for name, value in row.items() if value is not None and name not in PLACE}
         if row["kind"] == EventKind.IMPRESSION:
             fields.setdefault("model_version", None)  # Required there, and None before the first model.
         event = USER_EVENT.validate_python(fields)

@@ -10,8 +10,8 @@ from pathlib import Path
 import psutil
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from contracts.bounds import UtcDatetime
 from contracts.errors import StackError
-from contracts.events import UtcDatetime
 from contracts.settings import Settings
 
 

@@ -9,6 +9,7 @@ from ray import serve
 
 from contracts.ports import ContentVectors
 from contracts.settings import Settings
+from services import replica_log
 from services.embedding.encoders import Encoders
 
 MAX_CALLS = 16
@@ -31,6 +32,7 @@ class Embedding:
     """
 
     def __init__(self, settings: Settings):
+        replica_log.write_at_once()
         self._encoders = Encoders.load(settings)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="encoders")
 

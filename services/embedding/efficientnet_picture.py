@@ -4,7 +4,6 @@ The network is exported to ONNX once, into the cache directory, under a name tha
 the network was trained: RGB, 224 x 224, (x - 127) / 128. Symbols: B pictures, D = 1280.
 """
 
-import io
 import logging
 import os
 import warnings
@@ -14,15 +13,15 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
+from contracts.errors import BadPicture
 from contracts.ports import Vectors
+from feature_repo.picture_decoding import SIDE, decoded
 
 log = logging.getLogger(__name__)
 
-SIDE = 224
 BATCH = 8
-MAX_PIXELS = 50_000_000
 FILE = "efficientnet-lite0-57934424-features.onnx"
 
 
@@ -46,7 +45,7 @@ class EfficientNetPicture:
 
     def encode(self, pictures: Sequence[bytes]) -> list[Vectors | None]:
         """(1280,) float32 of unit length for each readable picture."""
-        pixels = [decoded(picture) for picture in pictures]
+        pixels = [pixels_of(picture) for picture in pictures]
         readable = [place for place, array in enumerate(pixels) if array is not None]
         vectors: list[Vectors | None] = [None] * len(pictures)
         for start in range(0, len(readable), BATCH):
@@ -58,25 +57,15 @@ class EfficientNetPicture:
         return vectors
 
 
-def decoded(picture: bytes) -> NDArray[np.float32] | None:
-    """(3, 224, 224) network input; None for bytes that no decoder reads, or for more than 50 million pixels."""
+def pixels_of(picture: bytes) -> NDArray[np.float32] | None:
+    """(3, 224, 224) network input; None for bytes that are no picture."""
     try:
-        with Image.open(io.BytesIO(picture)) as image:
-            if image.width * image.height > MAX_PIXELS:
-                return None
-            fitted = ImageOps.fit(_on_white(image), (SIDE, SIDE), Image.Resampling.BICUBIC)
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        image, _ = decoded(picture, SIDE)
+    except BadPicture:
         return None
+    fitted = ImageOps.fit(image, (SIDE, SIDE), Image.Resampling.BICUBIC)
     array = (np.asarray(fitted, np.float32) - 127) / 128  # (224, 224, 3)
     return np.ascontiguousarray(array.transpose(2, 0, 1))
-
-
-def _on_white(image: Image.Image) -> Image.Image:
-    upright = ImageOps.exif_transpose(image)
-    if "A" not in upright.getbands() and "transparency" not in upright.info:
-        return upright.convert("RGB")
-    layers = upright.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", layers.size, "white"), layers).convert("RGB")
 
 
 def _export(path: Path) -> None:

@@ -21,9 +21,11 @@ class Gateway:
     """
 
     def __init__(self, settings: Settings, embedding: Any):
+        from services import replica_log
         from services.gateway.parts import build_parts
         from services.gateway.wiring import real_adapters
 
+        replica_log.write_at_once()
         self._parts = build_parts(settings, real_adapters(settings, embedding))
 
     def __serve_build_asgi_app__(self) -> Any:

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 
 from contracts.clock import Clock
-from contracts.errors import BadInput, InvalidMessage
+from contracts.errors import BadInput, InvalidMessage, UnknownFormat
 from contracts.events import ItemUpserted
 from contracts.heartbeats import Heartbeat
 from contracts.ids import ItemId
@@ -24,7 +24,10 @@ from services.retrieval.catalogue_view import CatalogueView, Content
 
 log = logging.getLogger(__name__)
 
-FED_BY = (ITEMS, ITEM_FEATURES, ITEM_VECTORS, MODEL_VERSIONS, TRACES, HEARTBEATS)
+NEWEST_OF = (TRACES, HEARTBEATS)
+"""Topics of which the last messages are enough: a replica that starts does not wait for a day of them."""
+
+FED_BY = (ITEMS, ITEM_FEATURES, ITEM_VECTORS, MODEL_VERSIONS, *NEWEST_OF)
 
 
 class Feed:
@@ -54,29 +57,39 @@ class Feed:
         metrics.TAILED.labels(topic=message.topic).inc()
         try:
             self._apply[message.topic](message)
-        except BadInput as error:
+        except (BadInput, UnknownFormat) as error:
             metrics.REFUSED.labels(topic=message.topic, reason=error.reason).inc()
             log.warning("%s[%d]@%d left out: %s", message.topic, message.partition, message.offset, error)
+        except Exception:
+            # One message must not cost the others of its poll.
+            metrics.REFUSED.labels(topic=message.topic, reason="unexpected").inc()
+            log.exception("%s[%d]@%d left out", message.topic, message.partition, message.offset)
 
     def refresh(self) -> None:
         """Brings the orders of the catalogue up to date; called between batches."""
         self._view.refresh()
         metrics.CATALOGUE_ITEMS.set(len(self._view))
 
+    def settle(self) -> None:
+        """Everything that was in the log at the start has been applied."""
+        self._view.settle()
+
     def _item(self, message: LoggedMessage) -> None:
         if message.value is None:
             self._view.remove(_item_id(message))
             return
-        event = decode_catalogue_event(message.value, self._clock())
+        event = decode_catalogue_event(message.value, message.judged_at(self._clock()))
         if isinstance(event, ItemUpserted):
             self._view.put(event.item)
         else:
             self._view.remove(event.item_id)
 
     def _item_features(self, message: LoggedMessage) -> None:
-        if message.value is not None:
-            row = decode(ItemFeatureRow, message.value)
-            self._view.put_features(row.item_id, row.features())
+        if message.value is None:
+            self._view.put_features(_item_id(message), None)
+            return
+        row = decode(ItemFeatureRow, message.value)
+        self._view.put_features(row.item_id, row.features())
 
     def _item_vectors(self, message: LoggedMessage) -> None:
         if message.value is None:

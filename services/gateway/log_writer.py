@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
-from contracts.errors import LogUnavailable
+from contracts.errors import LogUnavailable, MessageTooLarge
 from contracts.ports import EventLog
 from contracts.topics import Topic
 from services import metrics
@@ -58,6 +58,7 @@ class LogWriter:
         """Returns once the log has acknowledged every message.
 
         Raises:
+            MessageTooLarge: the log never takes one of them; the others may be in it.
             LogUnavailable: some were not acknowledged in time; they may or may not be in the log, and sending them
                 again is harmless, for an event counts once by its id.
         """
@@ -67,11 +68,13 @@ class LogWriter:
             async with asyncio.timeout(self._timeout_s):
                 futures = await loop.run_in_executor(self._thread, self._hand_over, list(messages))
                 await asyncio.gather(*(asyncio.wrap_future(future) for future in futures))
+        except MessageTooLarge:
+            raise  # the log is well
         except (TimeoutError, LogUnavailable) as error:
             self._failed(messages)
             raise LogUnavailable(
                 f"found no acknowledgement of {len(messages)} messages within {self._timeout_s} s; expected the log to "
-                "take them; nothing was accepted, send them again with the same event ids"
+                "take them; some may be in it all the same: send all again with the same event ids, an id counts once"
             ) from error
         self._failed_at = None
         for topic in {message.topic.name for message in messages}:
@@ -113,7 +116,10 @@ class LogWriter:
         handed.result()[0].add_done_callback(partial(self._acknowledged, message))
 
     def _acknowledged(self, message: Outgoing, future: Future[None]) -> None:
-        if future.exception() is not None:
+        error = future.exception()
+        if isinstance(error, MessageTooLarge):
+            metrics.LOG_FAILURES.labels(topic=message.topic.name).inc()
+        elif error is not None:
             self._failed([message])
         else:
             self._failed_at = None

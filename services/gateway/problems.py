@@ -8,7 +8,8 @@
 | no such thing, no such route | 404 | not_found |
 | wrong method | 405 | method_not_allowed |
 | body beyond the limit | 413 | body_too_large |
-| `Unavailable`, `ModelError` | 503, `retry-after` | the class's own |
+| `MessageTooLarge` | 413 | too_large |
+| `Unavailable`, `ModelError` | 503, `retry-after` | the class's own; `starting` while the catalogue is being read |
 | anything else | 500 | internal |
 """
 
@@ -21,13 +22,16 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
-from contracts.errors import BadInput, MillstreamError, ModelError, Unavailable
+from contracts.errors import BadInput, MessageTooLarge, MillstreamError, ModelError, Unavailable
+from contracts.refusals import phrased
 from contracts.requests import Problem
 
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 1
+MOST_ERRORS = 20
+"""Of a body in which everything is wrong, so many places are told."""
 
 _TITLES = {
     400: "Bad request",
@@ -47,6 +51,15 @@ class NotThere(HTTPException):
 
     def __init__(self, detail: str):
         super().__init__(404, detail)
+
+
+class MalformedJson(HTTPException):
+    """400: a body that a route reads by itself is no JSON."""
+
+    reason = "malformed_json"
+
+    def __init__(self, error: ValueError, expected: str):
+        super().__init__(400, f"found a body that is no JSON ({error}); expected {expected}")
 
 
 class BodyTooLarge(HTTPException):
@@ -71,6 +84,11 @@ def problem(
     return JSONResponse(body.model_dump(), status_code=status, headers=headers, media_type=MEDIA_TYPE)
 
 
+def told(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """What a route's `responses` say of the errors that it answers with, for the API's description."""
+    return {status: {"model": Problem} for status in statuses}
+
+
 def install(app: FastAPI) -> None:
     """Registers the handlers on the application."""
     app.add_exception_handler(MillstreamError, _of_millstream)
@@ -84,6 +102,8 @@ async def _of_millstream(request: Request, error: Exception) -> Response:
         raise error
     if isinstance(error, BadInput):
         return problem(422, error.reason, str(error))
+    if isinstance(error, MessageTooLarge):
+        return problem(413, error.reason, str(error))
     if isinstance(error, Unavailable | ModelError):
         return problem(503, error.reason, str(error), headers={"retry-after": str(RETRY_AFTER_S)})
     return await _of_anything(request, error)
@@ -100,10 +120,10 @@ async def _of_validation(request: Request, error: Exception) -> Response:
             400, "malformed_json",
             f"found a body that is no JSON ({cause}, at character {first['loc'][-1]}); expected a JSON object",
         )  # fmt: skip
-    errors = [
-        {"field": _field(each["loc"]), "found": repr(each.get("input"))[:100], "expected": each["msg"]}
-        for each in found
+    refused = [
+        phrased({**each, "loc": [part for part in each["loc"] if part != "body"]}) for each in found[:MOST_ERRORS]
     ]
+    errors = [{"field": each.field or "(body)", "found": each.found, "expected": each.expected} for each in refused]
     detail = (
         f"field {errors[0]['field']}: found {errors[0]['found']}; expected: {errors[0]['expected']}; "
         "the whole schema is at /docs"
@@ -118,7 +138,7 @@ async def _of_validation(request: Request, error: Exception) -> Response:
 async def _of_http(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
-    reason = _REASONS.get(error.status_code, "http_error")
+    reason = error.reason if isinstance(error, MalformedJson) else _REASONS.get(error.status_code, "http_error")
     detail = str(error.detail)
     if error.status_code == 404 and not isinstance(error, NotThere):
         detail = f"found no route for {request.method} {request.url.path}; expected one of those listed at /docs"
@@ -134,10 +154,6 @@ async def _of_anything(request: Request, error: Exception) -> Response:
         500, "internal",
         "found an error inside the gateway; it is in its log with this path and time; sending again may help",
     )  # fmt: skip
-
-
-def _field(loc: tuple[Any, ...]) -> str:
-    return ".".join(str(part) for part in loc if part != "body") or "(body)"
 
 
 def _wrong_media_type(request: Request, found: Any) -> bool:

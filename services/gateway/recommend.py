@@ -49,6 +49,6 @@ async def recommend(parts: GatewayParts, request: RecommendationRequest) -> Answ
         answer = steps.answer(run, items, version, user)
 
     with run.stage("log"):
-        steps.log_impression(parts, run, request.user_id, request.session_id, answer)
+        steps.log_impression(parts, run, request, answer, user)
 
     return steps.finished(parts, run, answer, user)

@@ -30,6 +30,6 @@ class RequestMetrics:
         try:
             await self._app(scope, receive, noted)
         finally:
-            route = getattr(scope.get("route"), "path", None) or "(none)"
+            route = getattr(scope.get("route"), "path_format", None) or "(none)"
             metrics.REQUESTS.labels(route=route, method=scope["method"], status=str(status)).inc()
             metrics.REQUEST_SECONDS.labels(route=route).observe(time.perf_counter() - started)

@@ -63,7 +63,7 @@ async def search(parts: GatewayParts, request: SearchRequest) -> Answer:
 
     with run.stage("log"):
         _log_search(parts, run, request)
-        steps.log_impression(parts, run, request.user_id, request.session_id, answer)
+        steps.log_impression(parts, run, request, answer, user)
 
     return steps.finished(parts, run, answer, user)
 

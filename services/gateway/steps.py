@@ -8,8 +8,17 @@ from itertools import chain, islice
 from contracts.errors import FeaturesUnavailable, NoModel
 from contracts.events import ITEM_INTERACTIONS, EventKind, ImpressedItem, Impression
 from contracts.features import HISTORY_LENGTH, UserFeatures
-from contracts.ids import EventId, ItemId, ModelVersion, SessionId, UserId
-from contracts.requests import Answer, Degradation, FeatureState, ItemCard, RankedItem, Source
+from contracts.ids import EventId, ItemId, ModelVersion, UserId
+from contracts.requests import (
+    Answer,
+    Degradation,
+    FeatureState,
+    ItemCard,
+    RankedItem,
+    RecommendationRequest,
+    SearchRequest,
+    Source,
+)
 from contracts.topics import EVENTS
 from contracts.wire import encode
 from services import metrics
@@ -26,6 +35,14 @@ from training.model.serving import History
 
 log = logging.getLogger(__name__)
 
+FAILED = {
+    Source.MODEL: Degradation.RANKING,
+    Source.CONTENT: Degradation.VECTORS,
+    Source.TEXT: Degradation.VECTORS,
+    Source.PICTURE: Degradation.VECTORS,
+}
+"""What is missing when a source fails; the others need no engine but their own memory."""
+
 RANKED_CANDIDATES = 200
 """Merged candidates that the ranking heads score, the best of the merge."""
 
@@ -33,21 +50,26 @@ Proposed = list[tuple[Source, list[Candidate]]]
 
 
 def note_the_state_of_the_system(parts: GatewayParts, run: Run) -> None:
-    """Notes what the answer must admit before anything is asked: stale streams or learner, no catalogue."""
+    """Notes what the answer must admit before anything is asked: stale processes, lost vectors, no catalogue."""
     run.miss(parts.liveness.stale(run.at))
+    if parts.vector_watch.refilling:
+        run.miss([Degradation.VECTORS_REFILLING])
     if not len(parts.view):
         run.miss([Degradation.EMPTY_CATALOGUE])
 
 
 async def user_features(parts: GatewayParts, run: Run, user_id: UserId | None, timeout_s: float) -> UserFeatures | None:
-    """The user's row; None for an anonymous or unknown user, and while the feature store is away."""
+    """The user's row; None for an anonymous or unknown user, and while the feature store is away or lost the row."""
     if user_id is None:
         return None
     try:
-        return await parts.feature_calls.call(timeout_s, parts.adapters.features.read_user, user_id)
+        user = await parts.feature_calls.call(timeout_s, parts.adapters.features.read_user, user_id)
     except FeaturesUnavailable:
         run.miss([Degradation.FEATURES])
         return None
+    if user is None and parts.refill.users:
+        run.miss([Degradation.REFILLING])
+    return user
 
 
 def query_for(
@@ -156,18 +178,27 @@ def answer(run: Run, items: list[RankedItem], version: ModelVersion | None, user
 
 
 def log_impression(
-    parts: GatewayParts, run: Run, user_id: UserId | None, session_id: SessionId | None, made: Answer
+    parts: GatewayParts,
+    run: Run,
+    request: RecommendationRequest | SearchRequest,
+    made: Answer,
+    user: UserFeatures | None,
 ) -> None:
-    """Writes what is shown to the log; an anonymous answer has no user to learn from and is not written."""
+    """Writes what is shown, and by which state of the user's row, to the log.
+
+    An anonymous answer has no user to learn from and is not written.
+    """
+    user_id = request.user_id
     if user_id is None or not made.items:
         return
     impression = Impression(
         at=run.at,
         user_id=user_id,
-        session_id=session_id,
+        session_id=request.session_id,
         request_id=made.request_id,
         surface=run.flow,
         model_version=made.model_version,
+        features_event_count=None if user is None else user.event_count,
         items=tuple(
             ImpressedItem(
                 item_id=item.item_id, position=item.position, score=item.score, sources=tuple(map(str, item.sources))
@@ -208,7 +239,7 @@ def _history(user: UserFeatures | None, of_the_moment: Sequence[ItemId], now_ms:
 
 
 async def _ask(source: CandidateSource, query: Query, timeout_s: float) -> Found:
-    missing = Degradation.RANKING if source.name is Source.MODEL else Degradation.VECTORS
+    missing = FAILED.get(source.name, Degradation.SOURCE)
     try:
         return await asyncio.wait_for(source.find(query), timeout_s)
     except TimeoutError:

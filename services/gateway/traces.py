@@ -2,7 +2,8 @@
 
 (1) RECEIVED and LOGGED are stamped when an event is posted. (2) Stamps of other processes come by the topic `traces`.
 (3) An answer whose user row includes the event stamps ANSWERED_WITH_FEATURES. (4) An answer by a version that was
-trained on the event, itself or through its ancestors, stamps ANSWERED_WITH_WEIGHTS. A stage's first stamp counts.
+trained on the event, itself or through its ancestors, stamps ANSWERED_WITH_WEIGHTS. A stage's first stamp counts. Which
+events a version was trained on says its announcement, and for those that it has no room for their PUBLISHED stamps.
 """
 
 import threading
@@ -15,11 +16,11 @@ from contracts.traces import Stage, Trace, TraceStamp
 from contracts.versions import PublishedVersion
 from services import metrics
 from services.gateway.freshness import Freshness
+from services.gateway.kept_stamps import KeptStamps
 
 KEPT_EVENTS = 20_000
-KEPT_VERSIONS = 5_000
-
-Stamps = dict[Stage, TraceStamp]
+KEPT_VERSIONS = 1_000
+"""Versions whose learned events are remembered until they are served, and as many whose line was followed."""
 
 
 class TraceBook:
@@ -34,10 +35,13 @@ class TraceBook:
         self.freshness = Freshness()
         self._send = send
         self._kept_events = kept_events
-        self._book: OrderedDict[EventId, Stamps] = OrderedDict()
+        self._book: OrderedDict[EventId, KeptStamps] = OrderedDict()
         self._versions: OrderedDict[ModelVersion, PublishedVersion] = OrderedDict()
-        self._lineage: set[ModelVersion] = set()
-        self._learned: dict[EventId, ModelVersion] = {}
+        self._lineage: OrderedDict[ModelVersion, None] = OrderedDict()
+        self._learned: dict[EventId, int] = {}  # by the number of the swap from which on answers are made with it
+        self._swaps: OrderedDict[ModelVersion, int] = OrderedDict()
+        self._swap = 0
+        self._published: OrderedDict[ModelVersion, list[EventId]] = OrderedDict()
         self._lock = threading.Lock()
 
     def stamp(self, event_ids: Iterable[EventId], stage: Stage, at: datetime) -> None:
@@ -52,22 +56,30 @@ class TraceBook:
     def announced(self, version: PublishedVersion) -> None:
         """A version was published."""
         with self._lock:
-            self._versions[version.version] = version
+            if version.version not in self._lineage:
+                self._versions[version.version] = version
             while len(self._versions) > KEPT_VERSIONS:
                 self._versions.popitem(last=False)
 
     def swapped(self, version: PublishedVersion) -> None:
         """`version` serves from now on: what it and its ancestors learned will be answered with."""
         with self._lock:
-            self._versions.setdefault(version.version, version)
+            self._swap += 1
+            self._swaps[version.version] = self._swap
+            while len(self._swaps) > KEPT_VERSIONS:
+                self._swaps.popitem(last=False)
             known = version
             while known.version not in self._lineage:
-                self._lineage.add(known.version)
-                self._learned.update(dict.fromkeys(known.learned_event_ids, known.version))
+                self._lineage[known.version] = None
+                self._versions.pop(known.version, None)
+                learned = (*known.learned_event_ids, *self._published.pop(known.version, ()))
+                self._learned.update(dict.fromkeys(learned, self._swap))
                 parent = self._versions.get(known.parent) if known.parent else None
                 if parent is None:
                     break
                 known = parent
+            while len(self._lineage) > KEPT_VERSIONS:
+                self._lineage.popitem(last=False)
             while len(self._learned) > self._kept_events:
                 del self._learned[next(iter(self._learned))]
 
@@ -86,8 +98,9 @@ class TraceBook:
             felt = [EventId(name) for name in features_of if self._awaits(EventId(name), Stage.ANSWERED_WITH_FEATURES)]
             weighed: list[EventId] = []
             if version is not None:
-                # An answer under way at a swap may end after it with the older version: versions sort by time.
-                done = [event_id for event_id, learned_by in self._learned.items() if learned_by <= version]
+                # An answer under way at a swap may end after it with the version before.
+                swap = self._swaps.get(version, 0)
+                done = [event_id for event_id, learned_at in self._learned.items() if learned_at <= swap]
                 weighed = [event_id for event_id in done if self._awaits(event_id, Stage.ANSWERED_WITH_WEIGHTS)]
                 for event_id in done:
                     del self._learned[event_id]
@@ -99,29 +112,43 @@ class TraceBook:
     def trace(self, event_id: EventId) -> Trace | None:
         """The stamps in the order of their stages; None for an event that is not remembered."""
         with self._lock:
-            stamps = dict(self._book.get(event_id, {}))
-        if not stamps:
-            return None
-        return Trace(
-            event_id=event_id,
-            stamps=tuple(stamps[stage] for stage in Stage if stage in stamps),
-            click_to_ranking_s=seconds_to(stamps, Stage.ANSWERED_WITH_FEATURES),
-            click_to_weights_s=seconds_to(stamps, Stage.ANSWERED_WITH_WEIGHTS),
-        )
+            kept = self._book.get(event_id)
+            if kept is None:
+                return None
+            return Trace(
+                event_id=event_id,
+                stamps=kept.stamps(event_id),
+                click_to_ranking_s=kept.seconds_to(Stage.ANSWERED_WITH_FEATURES),
+                click_to_weights_s=kept.seconds_to(Stage.ANSWERED_WITH_WEIGHTS),
+            )
 
     def _awaits(self, event_id: EventId, stage: Stage) -> bool:
         stamps = self._book.get(event_id)
         return stamps is not None and Stage.RECEIVED in stamps and stage not in stamps
 
+    def _learned_by(self, version: ModelVersion, event_id: EventId) -> None:
+        """An announcement names so many events at most: the stamps of the others name the version."""
+        if version in self._lineage:
+            self._learned.setdefault(event_id, self._swap)
+            return
+        self._published.setdefault(version, []).append(event_id)
+        while len(self._published) > KEPT_VERSIONS or len(self._published[version]) > self._kept_events:
+            self._published.popitem(last=False)
+            if version not in self._published:
+                return
+
     def _add(self, stamp: TraceStamp, own: bool) -> None:
         with self._lock:
-            stamps = self._book.setdefault(stamp.event_id, {})
-            if stamp.stage in stamps:
+            kept = self._book.get(stamp.event_id)
+            if kept is None:
+                kept = self._book[stamp.event_id] = KeptStamps()
+            if not kept.add(stamp):
                 return
-            stamps[stamp.stage] = stamp
             while len(self._book) > self._kept_events:
                 self._book.popitem(last=False)
-            seconds = seconds_to(stamps, stamp.stage)
+            if stamp.stage is Stage.PUBLISHED and stamp.model_version is not None:
+                self._learned_by(stamp.model_version, stamp.event_id)
+            seconds = kept.seconds_to(stamp.stage)
         if seconds is not None and stamp.stage is Stage.ANSWERED_WITH_FEATURES:
             self.freshness.ranked_after(seconds)
             if own:
@@ -132,10 +159,3 @@ class TraceBook:
                 metrics.CLICK_TO_WEIGHTS_SECONDS.observe(seconds)
         if own:
             self._send(stamp)
-
-
-def seconds_to(stamps: Stamps, stage: Stage) -> float | None:
-    """Seconds from RECEIVED to `stage`; None when one of them is not stamped."""
-    if Stage.RECEIVED not in stamps or stage not in stamps:
-        return None
-    return (stamps[stage].at - stamps[Stage.RECEIVED].at).total_seconds()

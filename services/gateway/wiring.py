@@ -13,7 +13,7 @@ from feature_repo.online import FeastStore
 from feature_repo.pictures import FilePictureStore
 from feature_repo.vector_index import MilvusIndex
 from services.gateway.embedding_handle import EmbeddingHandle
-from services.gateway.feed import FED_BY
+from services.gateway.feed import FED_BY, NEWEST_OF
 from services.gateway.parts import Adapters
 from services.ranking.user_encoders import user_encoder
 from training.model.serving import ServingModel
@@ -38,7 +38,7 @@ def real_adapters(settings: Settings, embedding: Any) -> Adapters:
 
     return Adapters(
         log=KafkaLog(settings.bootstrap, "gateway", LINGER_MS),
-        tail=KafkaTail(settings.bootstrap, FED_BY),
+        tail=KafkaTail(settings.bootstrap, FED_BY, newest_of=NEWEST_OF),
         features=FeastStore(settings),
         index=MilvusIndex(
             settings.vectors_uri, settings.milvus_token.get_secret_value(), settings.request_deadline_ms / 1000

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from contracts.errors import BadCheckpoint, BadInput, ModelError
+from contracts.errors import BadCheckpoint, BadInput, ModelError, UnknownFormat
 from contracts.ids import ItemId, ModelVersion
 from contracts.versions import PublishedVersion
 from services import metrics
@@ -51,6 +51,7 @@ class ModelLoader:
         self._load = load
         self._on_swap = on_swap
         self._wanted: PublishedVersion | None = None
+        self._lines: dict[ModelVersion, int] = {}  # by root, in the order of the log
         self._base: ServingModel | None = None
         self._attempts = 0
         self._wake = threading.Event()
@@ -68,15 +69,27 @@ class ModelLoader:
         if self._thread.is_alive():
             self._thread.join(timeout=10)
 
+    @property
+    def settled(self) -> bool:
+        """Whether the newest version announced is served, or none can be."""
+        wanted = self._wanted
+        return wanted is None or (self._base is not None and self._base.version.version == wanted.version)
+
     def announce(self, version: PublishedVersion) -> None:
         """A version was published; called by the tail.
 
-        An older one than wanted already is ignored, unless it is of a batch training: that is named before it is
-        written, and the learner may have published meanwhile.
+        The last one in the log is the newest, whatever its name. One alone is left out: a straggler of a line that
+        another batch version has replaced, since the learner may publish once more before it sees that version.
         """
-        if self._wanted is None or version.version > self._wanted.version or version.origin == "batch":
-            self._wanted, self._attempts = version, 0
-            self._wake.set()
+        line = version.line
+        if line is not None and (version.origin == "batch" or line not in self._lines):
+            # A batch version that is announced again is a person's way back: its line is the newest then.
+            self._lines[line] = max(self._lines.values(), default=0) + 1
+        wanted = self._wanted.line if self._wanted is not None else None
+        if line is not None and wanted is not None and self._lines[line] < self._lines[wanted]:
+            return
+        self._wanted, self._attempts = version, 0
+        self._wake.set()
 
     def step(self) -> None:
         """Loads what is wanted, then adds what is new: one round of the thread."""
@@ -99,7 +112,7 @@ class ModelLoader:
         started = time.monotonic()
         try:
             base = self._tried(self._load(wanted.version))
-        except (ModelError, OSError) as error:
+        except (ModelError, UnknownFormat, OSError) as error:
             # The directory may reach this machine after its announcement: three attempts, then wait for the next one.
             self._attempts += 1
             metrics.MODEL_LOADS.labels(outcome="bad_checkpoint").inc()

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from contracts.features import ItemFeatures, UserFeatures
 from contracts.ids import ItemId
 from services.ranking.slot import LoadedModel
@@ -26,9 +28,16 @@ def by_model(
     item_features: Callable[[ItemId], ItemFeatures | None],
     now_ms: int,
 ) -> list[Ranked]:
-    """Ranks by the model's heads; runs in a worker thread, for it is arithmetic of milliseconds."""
+    """Ranks by the model's heads; runs in a worker thread, for it is arithmetic of milliseconds.
+
+    Raises:
+        ArithmeticError: a score is not finite.
+    """
     ids = [candidate.item_id for candidate in candidates]
     scores = loaded.model.rank(history, user, ids, item_features, now_ms)  # (C,)
+    if not np.isfinite(scores).all():
+        bad = int((~np.isfinite(scores)).sum())
+        raise ArithmeticError(f"found {bad} of {len(ids)} scores that are not finite; expected all finite")
     ranked = [Ranked(candidate, float(score)) for candidate, score in zip(candidates, scores, strict=True)]
     return sorted(ranked, key=lambda place: -place.score)
 

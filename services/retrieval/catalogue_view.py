@@ -1,18 +1,22 @@
 """The catalogue in memory: items, their features and content vectors, as the log tells them.
 
-One thread writes (the tail), many read. Single reads are plain dictionary look-ups; what must be iterated is kept as
-immutable tuples that the writer replaces (`refresh`), so that a reader never sees a change half done.
+Features and vectors are kept of the catalogue's items alone, and of others as `EarlyRows` does. One thread writes (the
+tail), many read. Single reads are plain dictionary look-ups; what must be iterated is kept as immutable tuples that the
+writer replaces (`refresh`), so that a reader never sees a change half done.
 """
 
 import math
 import threading
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from contracts.catalogue import Item
 from contracts.features import ItemFeatures
 from contracts.ids import ItemId
 from contracts.ports import Vectors
+from services.retrieval.early_rows import EarlyRows
 from services.retrieval.lexical import LexicalIndex
 
 
@@ -37,7 +41,10 @@ class CatalogueView:
         self._features: dict[ItemId, ItemFeatures] = {}
         self._followers: dict[ItemId, dict[ItemId, float]] = {}
         self._content: dict[ItemId, Content] = {}
+        self._early_features: EarlyRows[ItemFeatures] = EarlyRows(newer=_knows_as_much)
+        self._early_content: EarlyRows[Content] = EarlyRows()
         self._popular: tuple[ItemId, ...] = ()
+        self._by_id: tuple[ItemId, ...] = ()
         self._popular_in: dict[str, tuple[ItemId, ...]] = {}
         self._dirty = False
         self._lock = threading.Lock()
@@ -47,6 +54,11 @@ class CatalogueView:
         """Adds the item or replaces it."""
         with self._lock:
             self._items[item.item_id] = item
+            features, content = self._early_features.take(item.item_id), self._early_content.take(item.item_id)
+            if features is not None:
+                self._keep_features(item.item_id, features)
+            if content is not None:
+                self._content[item.item_id] = content
             self._dirty = True
         self.lexical.put(item)
 
@@ -54,28 +66,44 @@ class CatalogueView:
         """Forgets the item and all that is known of it; one that is not there is no error."""
         with self._lock:
             self._items.pop(item_id, None)
-            self._forget_neighbours(item_id)
-            self._features.pop(item_id, None)
-            self._content.pop(item_id, None)
+            self._forget_features(item_id)
+            self._forget_content(item_id)
             self._dirty = True
         self.lexical.remove(item_id)
 
-    def put_features(self, item_id: ItemId, features: ItemFeatures) -> None:
-        """Replaces the item's features; they may come before the item itself."""
+    def put_features(self, item_id: ItemId, features: ItemFeatures | None) -> None:
+        """Replaces the item's features, which may come before the item itself; None forgets them.
+
+        A row that lacks events of the one before is passed over: a worker that has lost the item may still send one.
+        """
         with self._lock:
-            self._forget_neighbours(item_id)
-            for before, weight in zip(features.co_visit_items, features.co_visit_weights, strict=True):
-                self._followers.setdefault(ItemId(before), {})[item_id] = weight
-            self._features[item_id] = features
+            if features is None:
+                self._forget_features(item_id)
+            elif item_id in self._items:
+                held = self._features.get(item_id)
+                if held is not None and not _knows_as_much(held, features):
+                    return
+                self._keep_features(item_id, features)
+            else:
+                self._early_features.put(item_id, features)
+                return
             self._dirty = True
 
     def put_content(self, item_id: ItemId, content: Content | None) -> None:
-        """Replaces the item's content vectors; None forgets them."""
+        """Replaces the item's content vectors, which may come before the item itself; None forgets them."""
         with self._lock:
             if content is None:
-                self._content.pop(item_id, None)
-            else:
+                self._forget_content(item_id)
+            elif item_id in self._items:
                 self._content[item_id] = content
+            else:
+                self._early_content.put(item_id, content)
+
+    def settle(self) -> None:
+        """Everything that was in the log has been applied: what still has no item is not waited for."""
+        with self._lock:
+            self._early_features.settle()
+            self._early_content.settle()
 
     def refresh(self) -> None:
         """Orders the items anew if anything changed since the last call; the writer calls it now and then."""
@@ -90,6 +118,8 @@ class CatalogueView:
             by_category.setdefault(items[item_id].category, []).append(item_id)
         self._popular_in = {category: tuple(members) for category, members in by_category.items()}
         self._popular = tuple(order)
+        if len(self._by_id) != len(items) or any(item_id not in items for item_id in self._by_id):
+            self._by_id = tuple(sorted(items))  # ids change seldom, features at each refresh
 
     def item(self, item_id: ItemId) -> Item | None:
         """The item; None when it is unknown or deleted."""
@@ -112,6 +142,18 @@ class CatalogueView:
         """All items (of the category), what is trending first, items without interactions behind in order of id."""
         return self._popular if category is None else self._popular_in.get(category, ())
 
+    def after(self, item_id: str, limit: int, category: str | None = None) -> list[Item]:
+        """Items whose ids come after this one, in order of id, which no click changes.
+
+        Args:
+            item_id: The last one that the caller has; empty to begin.
+            limit: The most items.
+            category: Only of this one.
+        """
+        ids = self._by_id
+        rest = (self._items.get(ids[place]) for place in range(bisect_right(ids, item_id), len(ids)))
+        return list(islice((item for item in rest if item and category in (None, item.category)), limit))
+
     def is_trending(self, item_id: ItemId) -> bool:
         """Whether interactions have reached the item lately."""
         features = self._features.get(item_id)
@@ -124,10 +166,29 @@ class CatalogueView:
     def with_content(self) -> list[ItemId]:
         """Ids of the items that have content vectors, at this moment."""
         with self._lock:
-            return [item_id for item_id in self._content if item_id in self._items]
+            return list(self._content)
+
+    def content_count(self) -> int:
+        """How many items have content vectors."""
+        return len(self._content)
 
     def __len__(self) -> int:
         return len(self._items)
+
+    def _keep_features(self, item_id: ItemId, features: ItemFeatures) -> None:
+        self._forget_neighbours(item_id)
+        for before, weight in zip(features.co_visit_items, features.co_visit_weights, strict=True):
+            self._followers.setdefault(ItemId(before), {})[item_id] = weight
+        self._features[item_id] = features
+
+    def _forget_features(self, item_id: ItemId) -> None:
+        self._forget_neighbours(item_id)
+        self._features.pop(item_id, None)
+        self._early_features.take(item_id)
+
+    def _forget_content(self, item_id: ItemId) -> None:
+        self._content.pop(item_id, None)
+        self._early_content.take(item_id)
 
     def _forget_neighbours(self, item_id: ItemId) -> None:
         features = self._features.get(item_id)
@@ -145,3 +206,7 @@ class CatalogueView:
         if features is None or features.trend_score <= 0:
             return -math.inf
         return math.log2(features.trend_score) + features.last_event_ms / self._half_life_ms
+
+
+def _knows_as_much(held: ItemFeatures, row: ItemFeatures) -> bool:
+    return row.last_event_ms >= held.last_event_ms

@@ -1,16 +1,18 @@
 """Candidates nearest to the user's vector: personal, from the fusion model.
 
-The vector index is searched; items that came after the version was published are searched in memory beside it. For one
-category, and while the index is away, the version's own matrix (N, D) is searched exactly in memory.
+The vector index is searched, in the collection of the version's own line; items that came after the version was
+published are searched in memory beside it. For one category, and while the index is away, lacks vectors or has lost the
+collection, the version's own matrix (N, D) is searched exactly in memory.
 """
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import Executor
 
 from contracts.errors import NoModel, VectorsUnavailable
 from contracts.ports import VectorHit, VectorIndex, Vectors
 from contracts.requests import Degradation, Source
-from contracts.vector_collections import MODEL_ITEMS
+from contracts.vector_collections import model_items
 from services.bounded import Bounded
 from services.ranking.slot import LoadedModel, ModelSlot
 from services.retrieval.candidates import Candidate, Found, Query
@@ -27,6 +29,7 @@ class ModelSource:
         vectors: The threads and the breaker that the index is called behind.
         compute: Threads for the user tower.
         timeout_s: Deadline of one search.
+        whole: Whether the index holds the version's items, as far as is known.
     """
 
     name = Source.MODEL
@@ -39,6 +42,7 @@ class ModelSource:
         vectors: Bounded,
         compute: Executor,
         timeout_s: float,
+        whole: Callable[[], bool] = lambda: True,
     ):
         self._slot = slot
         self._view = view
@@ -46,6 +50,7 @@ class ModelSource:
         self._vectors = vectors
         self._compute = compute
         self._timeout_s = timeout_s
+        self._whole = whole
 
     async def find(self, query: Query) -> Found:
         """Best first. Without a model nothing, and the answer says so."""
@@ -57,17 +62,20 @@ class ModelSource:
         user = await loop.run_in_executor(self._compute, loaded.model.user_vector, query.history, query.now_ms)  # (D,)
         if query.category is not None:
             return _found(loaded.nearest(user, query.limit, self._view.popular(query.category)))
+        if not self._whole():
+            return _found(loaded.nearest(user, query.limit))
         try:
-            hits = await self._vectors.call(self._timeout_s, self._index.search, MODEL_ITEMS, user, query.limit)
+            collection = model_items(loaded.version.line)
+            hits = await self._vectors.call(self._timeout_s, self._index.search, collection, user, query.limit)
         except VectorsUnavailable:
+            return _found(loaded.nearest(user, query.limit), Degradation.VECTORS)
+        if not hits:
+            # The collection is written before the first version of its line is announced: the index has lost it.
             return _found(loaded.nearest(user, query.limit), Degradation.VECTORS)
         return _found(_with_fresh(hits, loaded, user, query.limit))
 
 
 def _with_fresh(hits: list[VectorHit], loaded: LoadedModel, user: Vectors, limit: int) -> list[VectorHit]:
-    if not hits:
-        # The collection is written just before a version is announced: empty means that it was lost.
-        return loaded.nearest(user, limit)
     seen = {hit.item_id for hit in hits}
     fresh = [hit for hit in loaded.nearest(user, limit, tuple(loaded.fresh)) if hit.item_id not in seen]
     return sorted([*hits, *fresh], key=lambda hit: -hit.score)[:limit]

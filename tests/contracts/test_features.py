@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contracts.errors import InvalidMessage
 from contracts.features import ITEM_FEATURES, USER_FEATURES, Dtype, Feature, ItemFeatures, UserFeatures
 
 TABLES = [(UserFeatures, USER_FEATURES), (ItemFeatures, ITEM_FEATURES)]
@@ -31,13 +32,29 @@ def test_a_default_has_its_features_type(
 
 
 @given(
-    items=st.lists(st.text(), max_size=5),
-    weights=st.lists(st.floats(allow_nan=False), max_size=5),
+    liked=st.lists(st.tuples(st.text(), st.floats(allow_nan=False, allow_infinity=False)), max_size=5),
     count=st.integers(0, 2**62),
 )
-def test_a_row_survives_its_plain_values(items: list[str], weights: list[float], count: int) -> None:
-    row = UserFeatures(recent_items=tuple(items), category_weights=tuple(weights), event_count=count)
+def test_a_row_survives_its_plain_values(liked: list[tuple[str, float]], count: int) -> None:
+    names, weights = tuple(name for name, _ in liked), tuple(weight for _, weight in liked)
+    row = UserFeatures(category_names=names, category_weights=weights, event_count=count)
     assert UserFeatures.from_values(row.to_values()) == row
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"co_visit_items": ["a", "b"], "co_visit_weights": [1.0]}, r'{"co_visit_items":2,"co_visit_weights":1}'),
+        ({"trend_score": float("nan")}, "field trend_score: found null; expected a finite number"),
+        ({"trend_score": "high"}, 'field trend_score: found "high"; expected a finite number'),
+        ({"co_visit_items": "a"}, 'field co_visit_items: found "a"; expected a list'),
+        ({"co_visit_items": ["a"], "co_visit_weights": [float("inf")]}, "field co_visit_weights: found"),
+        ({"last_event_ms": 1.5}, "field last_event_ms: found 1.5; expected an integer"),
+    ],
+)
+def test_a_row_that_the_streams_cannot_have_written_is_refused(values: dict[str, object], told: str) -> None:
+    with pytest.raises(InvalidMessage, match=told):
+        ItemFeatures.from_values(values)
 
 
 def test_missing_and_none_values_take_their_defaults_and_unknown_ones_are_ignored() -> None:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from contracts.events import EventKind
+from contracts.events import EventKind, Impression
 from contracts.wire import decode_catalogue_event, decode_user_event, encode
 from tests.builders.servers import REPOSITORY
 
@@ -19,6 +19,15 @@ def test_golden_bytes_decode_and_encode_to_themselves(path) -> None:  # type: ig
     event = decode(raw, NOW)
     assert path.stem.startswith(event.kind)
     assert encode(event) == raw
+
+
+def test_an_impression_of_before_the_served_row_was_noted_is_read_as_one_without() -> None:
+    raw = (REPOSITORY / "tests" / "golden" / "older" / "impression.json").read_bytes()
+    event = decode_user_event(raw, NOW)
+    assert isinstance(event, Impression)
+    assert event.features_event_count is None
+    newest = decode_user_event((REPOSITORY / "tests" / "golden" / "events" / "impression.json").read_bytes(), NOW)
+    assert event == newest.model_copy(update={"features_event_count": None})
 
 
 def test_every_event_kind_has_golden_bytes() -> None:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contracts.bounds import MOST_PIECES
 from contracts.clock import FUTURE_TOLERANCE
 from contracts.deadletters import DeadLetter, refused
 from contracts.errors import BadInput, FutureEvent, InvalidMessage, UndecodableMessage
@@ -44,8 +45,9 @@ def test_bytes_of_no_known_message_are_undecodable(message: bytes | None) -> Non
         (raw(item_id="x" * 129), "item_id"),
         (raw(event_id=None), "event_id"),
         (raw(at=None), "at"),
-        (raw(at="2026-03-01T11:00:00"), "timezone"),
+        (raw(at="2026-03-01T11:00:00"), "time zone"),
         (raw(at="yesterday"), "at"),
+        (raw(at="0001-01-01T00:00:00+14:00"), "since 1990"),
         (raw(colour="red"), "colour"),
         (raw(schema_version=2), "schema_version"),
         (raw(kind="purchase", quantity=0), "quantity"),
@@ -83,7 +85,7 @@ def test_a_shop_may_leave_out_id_and_time_but_may_not_post_impressions() -> None
     assert event.event_id.startswith("evt-")
     with pytest.raises(UndecodableMessage):
         decode_shop_event({"kind": "impression", "user_id": "u-1"}, NOW)
-    with pytest.raises(UndecodableMessage, match="found list"):
+    with pytest.raises(UndecodableMessage, match=r"found \[\]"):
         decode_shop_event([], NOW)
 
 
@@ -94,6 +96,11 @@ def test_a_refused_message_keeps_its_bytes_and_its_reason() -> None:
     assert (again.reason, again.raw_value()) == ("undecodable", b"\x00bad")
 
 
+PRINTABLE = st.text(st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp")), min_size=1, max_size=128).filter(
+    lambda text: text not in {".", ".."}
+)
+
+
 @given(st.binary(max_size=200))
 def test_no_bytes_at_all_raise_anything_but_bad_input(message: bytes) -> None:
     with pytest.raises(BadInput):
@@ -101,9 +108,9 @@ def test_no_bytes_at_all_raise_anything_but_bad_input(message: bytes) -> None:
 
 
 @given(
-    user=st.text(min_size=1, max_size=128),
-    item=st.text(min_size=1, max_size=128),
-    quantity=st.integers(-(2**31), 2**31).filter(bool),
+    user=PRINTABLE,
+    item=PRINTABLE,
+    quantity=st.integers(-MOST_PIECES, MOST_PIECES).filter(bool),
     at=st.datetimes(datetime(2000, 1, 1), datetime(2026, 1, 1), timezones=st.just(UTC)),
 )
 def test_any_purchase_survives_the_wire(user: str, item: str, quantity: int, at: datetime) -> None:

@@ -12,18 +12,21 @@ import orjson
 import pytest
 from safetensors.numpy import load_file
 
-from contracts.clock import utc_now
+from benchmarks.feature_parity import difference
+from contracts.clock import to_ms, utc_now
 from contracts.errors import StackError
 from contracts.events import EventKind
 from contracts.ids import EventId, ItemId, UserId, time_ordered_id
 from contracts.requests import Answer
 from contracts.topics import EVENTS
 from contracts.traces import Stage
-from eventlog.tail import KafkaTail, wait_until_caught_up
+from eventlog.tail import read_whole
 from feature_repo.archive import ArchiveReader
 from feature_repo.online import FeastStore
 from tests.builders.servers import kafka_cluster
-from tests.e2e.stack import RunningShop, running_shop, until
+from tests.e2e.stack import ITEMS, USERS, RunningShop, running_shop, until
+from training.data.archived_log import archive_join
+from training.data.feature_join import Wanted
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -77,6 +80,37 @@ def test_one_posted_click_changes_the_user_s_next_answer(running: RunningShop) -
     stored = FeastStore(running.settings).read_user(user)
     assert stored is not None
     assert stored.recent_event_ids == (event,)
+
+
+def test_training_joins_the_very_rows_that_are_served(running: RunningShop) -> None:
+    user = _newcomer()
+    event = _click(running, user, running.shop.recommend(user), 2)
+    answer = _answer_with(running, user, event)
+    users = (user, *(UserId(f"u{number}") for number in range(USERS)))
+    items = tuple(ItemId(f"i{number}") for number in range(ITEMS))
+    served = FeastStore(running.settings)
+
+    def differing() -> list[tuple[str, str]]:
+        now_ms = to_ms(utc_now())
+        rows = archive_join(running.settings)(
+            Wanted(tuple((one, now_ms) for one in users), tuple((one, now_ms) for one in items))
+        )
+        pairs = [
+            *((served.read_user(one), row) for one, row in zip(users, rows.users, strict=True)),
+            *((served.read_item(one), row) for one, row in zip(items, rows.items, strict=True)),
+        ]
+        return [told for one, other in pairs if (told := difference(one, other))]
+
+    until(differing, lambda seen: not seen, 60, "every row of the online store as training folds it")
+
+    def noted() -> dict[str, int]:
+        columns = ["kind", "request_id", "features_event_count"]
+        rows = ArchiveReader(running.settings.archive_dir).read("events", columns).to_pylist()
+        return {row["request_id"]: row["features_event_count"] for row in rows if row["kind"] == "impression"}
+
+    # The answer's own impression may be neither folded nor archived yet when all rows are equal.
+    seen = until(noted, lambda found: answer.request_id in found, 30, "the impression of the answer in the archive")
+    assert seen[answer.request_id] == 1
 
 
 def test_the_trace_of_a_click_shows_every_stage_in_order(running: RunningShop) -> None:
@@ -169,9 +203,7 @@ def _weights(running: RunningShop, version: str) -> Path:
 
 
 def _logged_event_ids(running: RunningShop, user: UserId) -> Counter[str]:
-    tail = KafkaTail(running.settings.bootstrap, [EVENTS])
-    messages = wait_until_caught_up(tail, 60)
-    tail.close()
+    messages = read_whole(running.settings.bootstrap, EVENTS, 60)
     events = [orjson.loads(message.value or b"{}") for message in messages if message.key == user.encode()]
     return Counter(event["event_id"] for event in events if event["kind"] == "view")
 

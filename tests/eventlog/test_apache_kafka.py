@@ -16,6 +16,7 @@ from tests.builders import servers
 def test_three_replicas_want_two_in_sync_and_fewer_want_one() -> None:
     assert topic_configs(EVENTS, 3)["min.insync.replicas"] == "2"
     assert topic_configs(EVENTS, 1)["min.insync.replicas"] == "1"
+    assert topic_configs(EVENTS, 1)["message.timestamp.type"] == "LogAppendTime"
 
 
 def test_retention_and_compaction_come_from_the_wiring_map() -> None:

@@ -10,7 +10,7 @@ from contracts.errors import LogUnavailable
 from contracts.topics import EVENTS, TOPICS, Topic
 from eventlog.admin import create_topics
 from eventlog.group import GroupReader
-from eventlog.lag import group_lag, message_counts
+from eventlog.lag import committed_offsets, group_lag, message_counts
 from eventlog.producer import KafkaLog
 from eventlog.tail import KafkaTail, wait_until_caught_up
 from tests.builders import servers
@@ -75,13 +75,21 @@ def test_lag_counts_what_is_not_committed_of_large_batches_too(bootstrap: str, t
     assert group_lag(bootstrap, group, [topic]) == {topic.name: 0}
     published(bootstrap, topic, 20)
     assert group_lag(bootstrap, group, [topic]) == {topic.name: 20}
+    assert sum(committed_offsets(bootstrap, group, topic).values()) == 300
+    assert committed_offsets(bootstrap, "nobody", topic) == dict.fromkeys(range(topic.partitions), 0)
     assert message_counts(bootstrap, [topic]) == {topic.name: 300 + 20}
 
 
-def test_a_commit_of_nothing_does_nothing(bootstrap: str, topic: Topic) -> None:
-    reader = GroupReader(bootstrap, secrets.token_hex(4), [topic])
+def test_a_commit_before_anything_was_read_lets_everything_come(bootstrap: str, topic: Topic) -> None:
+    published(bootstrap, topic, 20)
+    group = secrets.token_hex(4)
+    reader = GroupReader(bootstrap, group, [topic], session_timeout_s=6)
     reader.commit()
     reader.close()
+    assert group_lag(bootstrap, group, [topic]) == {topic.name: 20}
+    following = GroupReader(bootstrap, group, [topic], session_timeout_s=6)
+    assert poll(following, 20) == list(range(20))
+    following.close()
 
 
 def test_topics_are_created_once_with_their_partitions(bootstrap: str, topic: Topic) -> None:

@@ -9,9 +9,7 @@ import yaml
 
 from contracts.features import ITEM_FEATURES, USER_FEATURES
 from contracts.settings import Settings
-from feature_repo.archive_schemas import DATASETS
 from feature_repo.engine import FeatureStore
-from feature_repo.feature_services import RANKING
 from feature_repo.store_config import apply, repo_config
 from feature_repo.views import AS_OF_US, FEAST_TYPES, ITEM_VIEW, USER_VIEW
 from tests.builders.servers import REPOSITORY
@@ -29,8 +27,8 @@ def registered(store: FeatureStore) -> dict[str, list[str]]:
 EXPECTED = {
     "entities": ["item", "user"],
     "views": ["item_features", "user_features"],
-    "services": ["item_state", "ranking", "user_state"],
-    "sources": ["item_features_archive", "item_features_push", "user_features_archive", "user_features_push"],
+    "services": ["item_state", "user_state"],
+    "sources": ["item_features_unread", "user_features_unread"],
 }
 
 
@@ -71,7 +69,6 @@ def test_the_command_lines_file_agrees_with_the_default_settings() -> None:
     written = yaml.safe_load((REPOSITORY / "feature_repo" / "feature_store.yaml").read_text())
     built = repo_config(Settings(state_dir=REPOSITORY / ".millstream"))
     assert written["project"] == built.project
-    assert written["offline_store"]["type"] == built.offline_store.type
     assert written["online_store"]["type"] == built.online_store.type
     assert written["entity_key_serialization_version"] == built.entity_key_serialization_version
     assert written["registry"]["cache_ttl_seconds"] == built.registry.cache_ttl_seconds == 0
@@ -86,17 +83,6 @@ def test_the_views_have_the_columns_of_the_feature_tables(local_settings: Settin
         fields = {field.name: field.dtype for field in store.get_feature_view(name).features}
         assert fields.pop(AS_OF_US) == FEAST_TYPES[type(USER_FEATURES[-1].dtype).INT]
         assert fields == {feature.name: FEAST_TYPES[feature.dtype] for feature in table}
-        assert [feature.name for feature in table] == DATASETS[name].schema.names[3:]
-
-
-def test_training_joins_features_alone(local_settings: Settings) -> None:
-    apply(local_settings)
-    service = FeatureStore(config=repo_config(local_settings)).get_feature_service(RANKING)
-    joined = {projection.name: [f.name for f in projection.features] for projection in service.feature_view_projections}
-    assert joined == {
-        USER_VIEW: [feature.name for feature in USER_FEATURES],
-        ITEM_VIEW: [feature.name for feature in ITEM_FEATURES],
-    }
 
 
 def test_importing_feast_leaves_the_metrics_of_this_process_and_its_children_alone() -> None:

@@ -1,14 +1,18 @@
 """The picture stores."""
 
+import io
+import random
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from contracts.errors import BadPicture
+from contracts.errors import BadPicture, PicturesUnavailable
 from contracts.ports import PictureStore
-from feature_repo import pictures
+from feature_repo import picture_decoding
 from feature_repo.memory import MemoryPictureStore
 from feature_repo.pictures import FilePictureStore, content_type
+from tests.builders.files import fill, small_disk
 from tests.suites.picture_store import PictureStoreSuite, picture
 
 
@@ -35,12 +39,36 @@ def test_nothing_partial_is_left_behind(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == keys
 
 
+def test_a_full_disk_is_no_picture_s_fault_and_keeps_nothing_half_written(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", megabytes=1) as disk:
+        store = FilePictureStore(disk / "pictures", 100_000)
+        before = store.put(picture())
+        fill(disk / "ballast")
+        with pytest.raises(PicturesUnavailable, match="No space left on device"):
+            store.put(noise())
+        assert store.get(before) == picture()
+        assert list(disk.rglob("*.partial")) == []
+        (disk / "ballast").unlink()
+        assert store.get(store.put(noise())) == noise()
+
+
+def noise() -> bytes:
+    """A picture of some 30 kB."""
+    file = io.BytesIO()
+    Image.frombytes("RGB", (100, 100), random.Random(1).randbytes(30_000)).save(file, "PNG")
+    return file.getvalue()
+
+
 def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pictures, "MAX_PIXELS", 32 * 24 - 1)
+    monkeypatch.setattr(picture_decoding, "MAX_PIXELS_WHOLE", 32 * 24 - 1)
+    header_alone = picture()[:60]  # decoding it would say that it is cut off
     with pytest.raises(BadPicture, match="found 32 x 24 pixels; expected at most 767"):
-        FilePictureStore(tmp_path, 100_000).put(picture())
+        FilePictureStore(tmp_path, 100_000).put(header_alone)
+    monkeypatch.setattr(picture_decoding, "MAX_PIXELS_WHOLE", 32 * 24)
+    with pytest.raises(BadPicture, match="does not decode"):
+        FilePictureStore(tmp_path, 100_000).put(header_alone)
 
 
 @pytest.mark.parametrize(

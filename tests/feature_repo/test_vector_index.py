@@ -1,6 +1,5 @@
 """The vector indexes, and what the Milvus adapter does when its server dies."""
 
-import os
 import secrets
 import time
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from contracts.ports import VectorIndex
 from feature_repo.memory import MemoryVectorIndex
 from feature_repo.vector_index import RETRY_AFTER_S, MilvusIndex
 from tests.builders import servers
-from tests.suites.vector_index import VectorIndexSuite, basis, unit
+from tests.suites.vector_index import VectorIndexSuite, basis, eventually, unit
 
 
 @pytest.fixture
@@ -38,14 +37,9 @@ class TestMilvusLite(VectorIndexSuite):
 
 
 class TestMilvus(VectorIndexSuite):
-    """A Milvus of one's own, given by its address; the collections that the tests make stay there."""
-
     @pytest.fixture
-    def index(self) -> Iterator[VectorIndex]:
-        uri = os.environ.get("MILLSTREAM_TEST_MILVUS_URI")
-        if not uri:
-            pytest.skip("no Milvus named by MILLSTREAM_TEST_MILVUS_URI")
-        index = MilvusIndex(uri)
+    def index(self, real_milvus: servers.Server) -> Iterator[VectorIndex]:
+        index = MilvusIndex(real_milvus.address, timeout_s=10.0)
         yield index
         index.close()
 
@@ -77,6 +71,32 @@ def test_a_killed_server_is_unavailable_at_once_and_answers_again_after_its_rest
         server.start()
         assert answer_after_retry(index, collection) == ["i-0", "i-1"]
         index.close()
+
+
+def test_a_killed_milvus_is_unavailable_and_has_its_vectors_after_its_restart(
+    real_milvus: servers.Server, collection: str
+) -> None:
+    index = MilvusIndex(real_milvus.address, timeout_s=10.0)
+    index.ensure(collection, 2)
+    index.upsert(collection, basis(2))
+    eventually(lambda: len(index.search(collection, unit(1, 0), 2)) == 2)
+    real_milvus.kill()
+    with pytest.raises(VectorsUnavailable, match="found"):
+        index.search(collection, unit(1, 0), 2)
+    real_milvus.start()
+    assert_found_again(index, collection, within_s=150)
+    index.close()
+
+
+def assert_found_again(index: MilvusIndex, collection: str, within_s: float) -> None:
+    deadline, found = time.monotonic() + within_s, 0
+    while found < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.3)
+        try:
+            found = len(index.search(collection, unit(1, 0), 2))
+        except VectorsUnavailable:
+            continue
 
 
 def test_a_frozen_server_costs_one_timeout_and_then_fails_at_once(tmp_path: Path, collection: str) -> None:
@@ -115,6 +135,15 @@ def test_a_query_of_a_wrong_dimension_does_not_shut_the_index(milvus_uri: str, c
     with pytest.raises(VectorsUnavailable, match="dimension"):
         index.search(collection, unit(1, 0, 0), 1)
     assert index.count(collection) == 2
+    index.close()
+
+
+def test_a_milvus_that_is_away_is_told_without_its_password() -> None:
+    index = MilvusIndex(f"http://root:s3cret@127.0.0.1:{servers.free_port()}", "root:t0ken", timeout_s=1.0)
+    with pytest.raises(VectorsUnavailable, match=r"away|from") as away:
+        index.count("c")
+    assert "s3cret" not in str(away.value)
+    assert "t0ken" not in str(away.value)
     index.close()
 
 

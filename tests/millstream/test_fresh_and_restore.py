@@ -5,7 +5,9 @@ from datetime import UTC, datetime
 from contracts.catalogue import Item
 from contracts.events import Click, ImpressedItem, Impression, ItemDeleted, ItemUpserted
 from contracts.ids import EventId, ItemId, RequestId, UserId
+from contracts.ports import LoggedMessage
 from contracts.settings import Settings
+from contracts.topics import EVENTS, ITEMS
 from contracts.wire import decode_catalogue_event, decode_user_event
 from feature_repo.archive_rows import catalogue_row, event_row
 from millstream.stack.environment import setting_variables
@@ -40,11 +42,11 @@ def test_with_an_apache_kafka_nothing_moves(local_settings: Settings) -> None:
 def test_after_the_broker_died_the_archive_waits_to_be_restored_and_stream_state_is_gone(
     local_settings: Settings,
 ) -> None:
-    _write(local_settings, "archive", "faust")
+    _write(local_settings, "archive", "streams")
     put_aside_for_restore(local_settings)
     assert (restore_dir(local_settings) / "kept").exists()
     assert not local_settings.archive_dir.exists()
-    assert not local_settings.faust_dir.exists()
+    assert not local_settings.streams_dir.exists()
 
 
 def test_a_restore_that_a_second_death_interrupted_keeps_what_it_had(local_settings: Settings) -> None:
@@ -61,7 +63,7 @@ def test_archived_events_go_back_as_they_were_but_untraced() -> None:
         event_id=EventId("e0"), at=AT, user_id=UserId("u"), request_id=RequestId("r"), surface="recommendations",
         model_version=None, items=(ImpressedItem(item_id=ItemId("i"), position=0, score=0.5, sources=("model",)),),
     )  # fmt: skip
-    rows = [event_row(seen), event_row(click)]
+    rows = [event_row(event, LoggedMessage(EVENTS.name, 2, n, b"u", b"")) for n, event in enumerate((seen, click))]
     back = [decode_user_event(value, AT) for _, value in event_messages(rows)]
     assert back == [seen, click.model_copy(update={"traced": False})]
 
@@ -69,10 +71,15 @@ def test_archived_events_go_back_as_they_were_but_untraced() -> None:
 def test_the_catalogue_goes_back_as_it_last_was_without_what_was_deleted() -> None:
     old, new = Item(item_id=ItemId("a"), title="Old"), Item(item_id=ItemId("a"), title="New", attributes={"x": "1"})
     rows = [
-        catalogue_row(ItemUpserted(event_id=EventId("1"), at=AT, item=old)),
-        catalogue_row(ItemUpserted(event_id=EventId("2"), at=AT, item=Item(item_id=ItemId("b"), title="B"))),
-        catalogue_row(ItemUpserted(event_id=EventId("3"), at=AT, item=new)),
-        catalogue_row(ItemDeleted(event_id=EventId("4"), at=AT, item_id=ItemId("b"))),
+        catalogue_row(event, LoggedMessage(ITEMS.name, 2, n, None, b""))
+        for n, event in enumerate(
+            (
+                ItemUpserted(event_id=EventId("1"), at=AT, item=old),
+                ItemUpserted(event_id=EventId("2"), at=AT, item=Item(item_id=ItemId("b"), title="B")),
+                ItemUpserted(event_id=EventId("3"), at=AT, item=new),
+                ItemDeleted(event_id=EventId("4"), at=AT, item_id=ItemId("b")),
+            )
+        )
     ]
     back = [decode_catalogue_event(value, AT) for _, value in catalogue_messages(rows)]
     assert [event.item for event in back if isinstance(event, ItemUpserted)] == [new]

@@ -109,7 +109,7 @@ def test_events_of_several_kinds_share_a_table_and_leave_out_cells_of_other_kind
     ("row", "problem"),
     [
         ({"kind": "click", "user_id": "u", "item_id": "i"}, "field at"),
-        ({"kind": "click", "at": "2026-01-01T10:00:00", "user_id": "u", "item_id": "i"}, "timezone"),
+        ({"kind": "click", "at": "2026-01-01T10:00:00", "user_id": "u", "item_id": "i"}, "time zone"),
         ({"kind": "hover", "at": "2026-01-01T10:00:00Z", "user_id": "u", "item_id": "i"}, "hover"),
         ({"kind": "click", "at": "2026-01-01T10:00:00Z", "item_id": "i"}, "user_id"),
         ({"kind": "click", "at": "2027-01-01T10:00:00Z", "user_id": "u", "item_id": "i"}, "later than now"),

@@ -154,12 +154,12 @@ class ShopDouble:
     def put(self, item_id: ItemId, body: dict[str, Any]) -> BaseModel:
         """Adds the item at once."""
         request = ItemRequest.model_validate(body)
-        key = None
+        key = request.picture
         if request.picture_base64:
             sent = base64.b64decode(request.picture_base64)
             key = PictureKey(sha256(sent).hexdigest())
             self.pictures[key] = ("image/png", sent)
-        self.items[item_id] = Item(item_id=item_id, picture=key, **request.model_dump(exclude={"picture_base64"}))
+        self.items[item_id] = request.item(item_id, key)
         return ItemAnswer(item_id=item_id, event_id=EventId(time_ordered_id("evt", utc_now())))
 
     def trace(self, event_id: EventId) -> BaseModel | None:

@@ -18,7 +18,8 @@ async def _played(messages: list[object], cuts: list[int]) -> tuple[object, ...]
     rig = Rig()
     edges = [0, *sorted(cuts), len(messages)]
     for start, end in itertools.pairwise(edges):
-        await rig.user_agent.process(0, messages[start:end])  # type: ignore[arg-type]
+        if batch := messages[start:end]:
+            await rig.user_agent.process(0, batch)  # type: ignore[arg-type]
     touches: dict[str, list[str]] = {}
     for message in rig.log.messages(ITEM_TOUCHES):
         touched = decode(ItemTouches, message.value)

@@ -45,6 +45,31 @@ def test_redelivery_after_a_crash_leaves_state_and_examples_equal(
     assert replay(events, cuts, again) == replay(events, set())
 
 
+SOON = st.integers(min_value=0, max_value=25)
+"""Within one attribution window."""
+
+ANSWERS = st.tuples(SOON, st.lists(ITEMS, min_size=1, max_size=5, unique=True))
+WANTED = st.one_of(st.builds(click, ITEMS, SOON), st.builds(purchase, ITEMS, SOON, st.sampled_from([1, -1])))
+
+
+@given(st.lists(st.one_of(ANSWERS, WANTED), max_size=40))
+def test_no_answer_calls_an_item_left_alone_that_was_wanted_after_it_was_shown(
+    given_events: list[tuple[int, list[str]] | Interaction],
+) -> None:
+    state, answers, refused = UserState(), [], set()
+    for offset, one in enumerate([*given_events, view("z", 2000)]):
+        event = impression(f"r{offset}", one[0], *one[1]) if isinstance(one, tuple) else one
+        if isinstance(event, Impression):
+            answers.append(event)
+        found = step(state, event, None, place(offset), RULES)
+        state = found.state
+        for example in found.examples:
+            assert example.outcome is not None or example.example_id not in refused
+        for example in found.examples:
+            if example.outcome is not None and not example.cancels:
+                refused |= {f"{shown.request_id}/{example.item_id}" for shown in answers if shown.at <= example.at}
+
+
 @given(st.lists(EVENTS, max_size=40, unique_by=lambda event: event.event_id), st.data())
 def test_an_event_sent_twice_counts_once(events: list[Interaction | Impression], choose: st.DataObject) -> None:
     twice = events + [event for event in events if choose.draw(st.booleans())]

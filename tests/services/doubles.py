@@ -15,18 +15,18 @@ from contracts.events import EventKind, ItemDeleted, ItemUpserted
 from contracts.features import ItemFeatures, UserFeatures
 from contracts.heartbeats import Heartbeat
 from contracts.ids import EventId, ItemId, ModelVersion, UserId
-from contracts.ports import ContentVectors
+from contracts.ports import ContentVectors, FeatureStore
 from contracts.rows import ItemFeatureRow, ItemVectors
 from contracts.settings import Settings
 from contracts.topics import HEARTBEATS, ITEM_FEATURES, ITEM_VECTORS, ITEMS, MODEL_VERSIONS
-from contracts.vector_collections import CONTENT_PICTURE, CONTENT_TEXT, MODEL_ITEMS
+from contracts.vector_collections import CONTENT_PICTURE, CONTENT_TEXT, model_items
 from contracts.vectors import vector_to_base64
 from contracts.versions import PublishedVersion
 from contracts.wire import encode
 from eventlog.memory import MemoryLog, MemoryTail
 from feature_repo.memory import MemoryFeatureStore, MemoryPictureStore, MemoryVectorIndex
 from services.gateway.api import create_api
-from services.gateway.feed import FED_BY
+from services.gateway.feed import FED_BY, NEWEST_OF
 from services.gateway.parts import Adapters, build_parts
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -118,9 +118,10 @@ class Shop:
 
     settings: Settings = field(default_factory=lambda: Settings(request_deadline_ms=2000, publish_timeout_s=0.5))
     clock: SetClock = field(default_factory=SetClock)
+    features: FeatureStore = field(default_factory=MemoryFeatureStore)
 
     def __post_init__(self) -> None:
-        self.log, self.features = MemoryLog(), MemoryFeatureStore()
+        self.log = MemoryLog()
         self.index, self.pictures, self.embedder = MemoryVectorIndex(), MemoryPictureStore(), FakeEmbedder()
         self.models: dict[str, FakeModel] = {}
         self.parts = build_parts(self.settings, self._adapters(), self.clock)
@@ -130,8 +131,9 @@ class Shop:
 
     def _adapters(self) -> Adapters:
         return Adapters(
-            self.log, MemoryTail(self.log, FED_BY), self.features, self.index, self.pictures, self.embedder, self._load
-        )
+            self.log, MemoryTail(self.log, FED_BY, newest_of=NEWEST_OF), self.features, self.index, self.pictures,
+            self.embedder, self._load,
+        )  # fmt: skip
 
     def _load(self, name: ModelVersion) -> FakeModel:
         if name not in self.models:
@@ -179,8 +181,9 @@ class Shop:
     def publish_model(self, model: FakeModel, indexed: bool = True) -> None:
         self.models[model.version.version] = model
         if indexed:
-            self.index.ensure(MODEL_ITEMS, DIMENSION)
-            self.index.upsert(MODEL_ITEMS, model.item_vectors())
+            collection = model_items(model.version.line)
+            self.index.ensure(collection, DIMENSION)
+            self.index.upsert(collection, model.item_vectors())
         self.log.publish(MODEL_VERSIONS, "fusion", encode(model.version))
 
     def user(self, user_id: str, *item_ids: str, kind: EventKind = EventKind.CLICK, **fields) -> None:

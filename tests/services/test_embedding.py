@@ -64,9 +64,10 @@ def test_a_picture_is_encoded_once_even_after_a_restart(tmp_path: Path) -> None:
 
 
 def test_an_unreadable_picture_is_none_and_not_kept(tmp_path: Path) -> None:
-    cache = VectorCache(tmp_path, "counting")
-    encoders = Encoders(text_encoder("wordllama", tmp_path), CountingPictures(), cache)
-    assert encoders.encode([], [b"bad"]).pictures == [None]
+    cache, counting = VectorCache(tmp_path, "counting"), CountingPictures()
+    encoders = Encoders(text_encoder("wordllama", tmp_path), counting, cache)
+    assert [encoders.encode([], [b"bad"]).pictures for _ in range(2)] == [[None], [None]]
+    assert counting.encoded == 2
     cache.close()
 
 

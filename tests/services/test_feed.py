@@ -1,5 +1,7 @@
 """What the log tells the gateway, and what it tells that cannot be used."""
 
+import pytest
+
 from contracts.errors import LogUnavailable
 from contracts.topics import ITEM_VECTORS, ITEMS, MODEL_VERSIONS
 from tests.services.doubles import Shop, unit
@@ -12,6 +14,34 @@ async def test_messages_that_cannot_be_used_are_left_out_and_the_rest_goes_on(sh
     shop.put("tea")
     shop.settle()
     assert (await shop.http.get("/v1/items/tea")).status_code == 200
+
+
+async def test_a_row_of_items_that_cannot_be_used_costs_itself_alone(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.item_features("beer", co_visit_items=("wine", "soap"), co_visit_weights=(1.0,))
+    shop.put("tea")
+    shop.settle()
+    assert shop.parts.view.item("tea") is not None
+    assert shop.parts.view.features("beer").co_visit_items == ()
+
+    def fails(item_id: str, content: object) -> None:
+        raise ZeroDivisionError("a bug on one message")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shop.parts.view, "put_content", fails)
+        shop.content("wine", unit(1))
+        shop.put("cocoa")
+        shop.settle()
+    assert shop.parts.view.item("cocoa") is not None
+
+
+async def test_a_version_of_an_unknown_format_leaves_the_one_in_memory(shop: Shop) -> None:
+    shop.log.publish(MODEL_VERSIONS, "fusion", b'{"schema_version": 3, "version": "m9"}')
+    shop.put("tea")
+    shop.settle()
+    assert (await shop.recommend())["model_version"] == "m1"
+    assert shop.parts.view.item("tea") is not None
 
 
 def test_a_tombstone_forgets_the_item_and_its_vectors(shop: Shop) -> None:

@@ -3,10 +3,17 @@
 import threading
 import time
 
+import numpy as np
+import pytest
+
 from contracts.errors import VectorsUnavailable
-from contracts.events import EventKind
+from contracts.events import EventKind, Impression
 from contracts.topics import EVENTS
 from contracts.wire import decode_user_event
+from services.retrieval.candidates import Found
+from services.retrieval.co_visit import CoVisitSource
+from services.retrieval.content import ContentSource
+from services.retrieval.trending import TrendingSource
 from tests.services.doubles import FakeModel, Shop, names, unit, version
 
 
@@ -59,7 +66,11 @@ async def test_an_anonymous_shopper_is_answered_from_the_items_of_the_moment(sho
 
 
 async def test_unknown_items_in_the_request_change_nothing(shop: Shop) -> None:
-    assert len((await shop.recommend(similar_to=["ghost"], exclude=["ghost"]))["items"]) == 5
+    shop.user("ann", "wine")
+    plain = await shop.recommend(user_id="ann", explain=True)
+    with_ghosts = await shop.recommend(user_id="ann", similar_to=["ghost"], exclude=["ghost"], explain=True)
+    assert len(plain["items"]) == 5
+    assert with_ghosts["items"] == plain["items"]
 
 
 async def test_an_empty_catalogue_is_said(empty_shop: Shop) -> None:
@@ -113,6 +124,37 @@ async def test_a_ranking_that_fails_leaves_the_order_of_the_merge(shop: Shop) ->
     assert len(answer["items"]) == 5
 
 
+@pytest.mark.parametrize("score", [float("nan"), float("inf")])
+async def test_scores_that_are_not_finite_are_neither_answered_nor_logged(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, score: float
+) -> None:
+    monkeypatch.setattr(FakeModel, "rank", lambda self, history, user, ids, *rest: np.full(len(ids), score))
+    answer = await shop.recommend(user_id="ann")
+    assert answer["degraded_reasons"] == ["ranking_failed"]
+    assert len(answer["items"]) == 5
+    assert all(isinstance(item["score"], float) for item in answer["items"])
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        (CoVisitSource, "source_failed"),
+        (TrendingSource, "source_failed"),
+        (ContentSource, "vectors_unavailable"),
+    ],
+)
+async def test_a_source_that_fails_is_told_by_what_it_needs(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, source: type, told: str
+) -> None:
+    async def fails(self: object, query: object) -> Found:
+        raise RuntimeError("a bug in a source")
+
+    monkeypatch.setattr(source, "find", fails)
+    answer = await shop.recommend(user_id="ann")
+    assert answer["degraded_reasons"] == [told]
+    assert answer["items"]
+
+
 async def test_a_stale_learner_and_stale_streams_are_said_by_their_heartbeats(shop: Shop) -> None:
     shop.clock.move(shop.settings.heartbeat_stale_after_s + 1)
     assert (await shop.recommend())["degraded_reasons"] == ["streams_stale", "learner_stale"]
@@ -162,6 +204,19 @@ async def test_the_impression_is_logged_with_positions_and_sources(shop: Shop) -
     assert impression.session_id == "s1"
     assert [(item.item_id, item.position) for item in impression.items] == [("wine", 0), ("beer", 1)]
     assert list(impression.items[0].sources) == answer["items"][0]["sources"]
+
+
+async def test_the_impression_says_which_state_of_the_users_row_was_served(shop: Shop) -> None:
+    shop.user("ann", "wine", "bread", event_count=7)
+    await shop.recommend(user_id="ann")
+    await shop.recommend(user_id="stranger")
+    await shop.drain(lambda: len(shop.log.messages(EVENTS)) == 2)
+    served = {
+        event.user_id: event.features_event_count
+        for message in shop.log.messages(EVENTS)
+        if isinstance(event := decode_user_event(message.value, shop.clock()), Impression)
+    }
+    assert served == {"ann": 7, "stranger": None}
 
 
 async def test_a_log_that_is_away_degrades_answers_until_it_returns(shop: Shop) -> None:

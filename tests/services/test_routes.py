@@ -2,7 +2,9 @@
 
 import base64
 import io
+from urllib.parse import quote
 
+import pytest
 from PIL import Image
 
 from contracts.events import EventKind
@@ -53,11 +55,100 @@ async def test_an_item_is_put_read_listed_and_deleted(empty_shop: Shop) -> None:
     assert (await empty_shop.http.get("/v1/items")).json()["total"] == 0
 
 
+async def test_what_was_read_can_be_put_back_and_keeps_its_picture(empty_shop: Shop) -> None:
+    body = {"title": "Red wine", "attributes": {"size": "l"}, "picture_base64": base64.b64encode(png()).decode()}
+    await empty_shop.http.put("/v1/items/w1", json=body)
+    read = (await empty_shop.http.get("/v1/items/w1")).json()
+    assert (await empty_shop.http.put("/v1/items/w1", json={**read, "in_stock": False})).status_code == 202
+    assert (await empty_shop.http.get("/v1/items/w1")).json() == {**read, "in_stock": False}
+    other = await empty_shop.http.put("/v1/items/w2", json=read)
+    assert other.status_code == 422
+    assert "expected that of the path" in other.json()["detail"]
+    lost = await empty_shop.http.put("/v1/items/w1", json={**read, "picture": "0" * 64})
+    assert (lost.status_code, lost.json()["reason"]) == (422, "bad_picture")
+
+
+async def test_a_change_leaves_what_it_does_not_name(empty_shop: Shop) -> None:
+    body = {"title": "Red wine", "brand": "Best", "picture_base64": base64.b64encode(png()).decode()}
+    await empty_shop.http.put("/v1/items/w1", json=body)
+    read = (await empty_shop.http.get("/v1/items/w1")).json()
+    assert read["picture"]
+    changed = await empty_shop.http.patch("/v1/items/w1", json={"in_stock": False, "price_cents": 790})
+    assert changed.status_code == 202
+    expected = {**read, "in_stock": False, "price_cents": 790}
+    assert (await empty_shop.http.get("/v1/items/w1")).json() == expected
+    event = decode_catalogue_event(empty_shop.log.messages(ITEMS)[-1].value, empty_shop.clock())
+    assert event.item.model_dump(mode="json") == expected
+    await empty_shop.http.patch("/v1/items/w1", json={"picture": None, "brand": ""})
+    assert (await empty_shop.http.get("/v1/items/w1")).json() == {**expected, "picture": None, "brand": ""}
+    assert (await empty_shop.http.patch("/v1/items/w9", json={"in_stock": False})).status_code == 404
+    assert (await empty_shop.http.patch("/v1/items/w1", json={"title": ""})).status_code == 422
+    assert (await empty_shop.http.patch("/v1/items/w1", json={"colour": "red"})).status_code == 422
+
+
+@pytest.mark.parametrize(
+    "spelled", ["WR-12/40/7", "trailing/", "/", "a b", "50%25", "x?y=1", "hash#1", "茶", "...", "q\"'"]
+)
+async def test_an_item_of_any_printable_id_is_put_read_changed_and_deleted(empty_shop: Shop, spelled: str) -> None:
+    url = f"/v1/items/{quote(spelled, safe='')}"
+    assert (await empty_shop.http.put(url, json={"title": "Thing"})).json()["item_id"] == spelled
+    assert (await empty_shop.http.get(url)).json()["item_id"] == spelled
+    assert (await empty_shop.http.patch(url, json={"in_stock": False})).json()["item_id"] == spelled
+    assert (await empty_shop.http.delete(url)).json()["item_id"] == spelled
+    assert (await empty_shop.http.get(url)).status_code == 404
+
+
+async def test_many_items_are_put_at_once_and_bad_ones_named_by_their_place(empty_shop: Shop) -> None:
+    picture = base64.b64encode(png()).decode()
+    good = [{"item_id": f"i{number}", "title": "Thing", "picture_base64": picture} for number in range(3)]
+    bad = [{"title": "No id"}, 5, {"item_id": "x", "title": "X", "price_cents": -1}]
+    answer = await empty_shop.http.post("/v1/items", json=[*good, *bad])
+    assert answer.status_code == 202
+    assert answer.json()["accepted"] == 3
+    assert [(each["index"], each["reason"]) for each in answer.json()["rejected"]] == [
+        (n, "invalid") for n in (3, 4, 5)
+    ]
+    assert "field price_cents: found -1" in answer.json()["rejected"][-1]["detail"]
+    assert (await empty_shop.http.get("/v1/items/i2")).json()["picture"]
+    assert len(empty_shop.log.messages(ITEMS)) == 3
+    none = await empty_shop.http.post("/v1/items", json={"items": bad})
+    assert (none.status_code, none.json()["reason"]) == (422, "invalid")
+    assert (await empty_shop.http.post("/v1/items", json=[])).status_code == 422
+    assert (await empty_shop.http.post("/v1/items", content=b"{no json")).status_code == 400
+    assert (await empty_shop.http.post("/v1/items", json=good[:1] * 1001)).status_code == 422
+
+
+async def test_an_id_that_ends_in_a_slash_never_names_another_item(empty_shop: Shop) -> None:
+    await empty_shop.http.put("/v1/items/SKU-9", json={"title": "Nine"})
+    empty_shop.http.follow_redirects = True
+    assert (await empty_shop.http.delete("/v1/items/SKU-9%2F")).status_code == 404
+    assert (await empty_shop.http.delete("/v1/items/SKU-9/")).status_code == 404
+    assert (await empty_shop.http.get("/v1/items/SKU-9")).status_code == 200
+
+
 async def test_items_are_listed_by_page_and_category_what_trends_first(shop: Shop) -> None:
     page = (await shop.http.get("/v1/items", params={"limit": 2, "offset": 1, "category": "food"})).json()
     assert [item["item_id"] for item in page["items"]] == ["bread", "beer"]
     assert page["total"] == 4
     assert page["categories"] == {"food": 4, "home": 1}
+
+
+async def test_all_items_are_read_once_though_shoppers_click_between_the_pages(empty_shop: Shop) -> None:
+    for number in range(25):
+        empty_shop.put(f"i{number:02}", category="food" if number % 2 else "home")
+    empty_shop.settle()
+    read, after = [], ""
+    while after is not None:
+        page = (await empty_shop.http.get("/v1/items", params={"after": after, "limit": 10})).json()
+        read += [item["item_id"] for item in page["items"]]
+        after = page["next_after"]
+        empty_shop.item_features("i24", trend_score=float(len(read)))
+        empty_shop.item_features(f"i{len(read) % 7:02}", trend_score=100.0)
+        empty_shop.settle()
+    assert read == [f"i{number:02}" for number in range(25)]
+    food = (await empty_shop.http.get("/v1/items", params={"after": "i10", "category": "food"})).json()
+    assert [item["item_id"] for item in food["items"]] == [f"i{number}" for number in range(11, 25, 2)]
+    assert food["next_after"] is None
 
 
 async def test_a_search_by_text_finds_by_meaning_and_by_word(shop: Shop) -> None:

@@ -1,6 +1,9 @@
+from dataclasses import replace
+
 import pytest
 
 from contracts.catalogue import Item
+from contracts.clock import to_ms
 from contracts.deadletters import DeadLetter
 from contracts.errors import LogUnavailable
 from contracts.events import ItemUpserted
@@ -8,11 +11,13 @@ from contracts.examples import TrainingExample
 from contracts.ids import EventId, ItemId
 from contracts.interactions import ItemTouches
 from contracts.ports import LoggedMessage
-from contracts.topics import DEAD_LETTERS, EVENTS, FEEDBACK, ITEM_FEATURES, ITEM_TOUCHES, TRACES
+from contracts.topics import DEAD_LETTERS, EVENTS, FEEDBACK, ITEM_FEATURES, ITEM_TOUCHES, ITEMS, TRACES
 from contracts.traces import TraceStamp
 from contracts.wire import decode, encode
-from tests.streams.doubles import Rig
-from tests.streams.shop import ANN, NOON, RULES, click, impression, logged, search, view
+from eventlog.memory import MESSAGE_MAX_BYTES
+from streams.agents.users import CLOSED_AT_ONCE, TOUCHES_A_MESSAGE
+from tests.streams.doubles import Rig, user_table
+from tests.streams.shop import ANN, NOON, RULES, at, click, impression, logged, view
 
 WINDOW = RULES.attribution_window_ms / 60_000
 
@@ -30,21 +35,21 @@ async def test_a_batch_writes_a_user_once_and_tells_each_item_once() -> None:
     assert {one.item_id: len(one.touches) for one in touched} == {"a": 2, "b": 1}
 
 
-async def test_a_click_reaches_the_online_store_and_the_archive() -> None:
+async def test_a_click_reaches_the_online_store() -> None:
     rig = Rig()
     await rig.user_agent.process(0, [logged(click("a", 1), 0)])
     assert rig.user_rows.flush() == 1
     found = rig.store.read_user(ANN)
     assert found is not None
     assert (found.recent_items, found.clicks_1h) == (("a",), 1)
-    assert [row["user_id"] for row in rig.archive.rows] == [ANN]
 
 
 async def test_affinities_read_the_catalogues_attributes() -> None:
     rig = Rig()
     item = Item(item_id=ItemId("a"), title="Green tea", category="tea", brand="leaf")
-    rig.attributes.apply(encode(ItemUpserted(item=item, at=NOON, event_id=EventId("up"))))
-    rig.attributes.apply(b"no json")
+    upserted = encode(ItemUpserted(item=item, at=NOON, event_id=EventId("up")))
+    rig.attributes.apply(LoggedMessage(ITEMS.name, 0, 0, b"a", upserted))
+    rig.attributes.apply(LoggedMessage(ITEMS.name, 0, 1, b"a", b"no json"))
     await rig.user_agent.process(0, [logged(view("a", 1), 0)])
     rig.user_rows.flush()
     found = rig.store.read_user(ANN)
@@ -77,13 +82,33 @@ async def test_what_cannot_be_used_is_dead_lettered_with_its_reason_and_the_rest
     assert examples(rig) == [("a", "view")]
 
 
+async def test_what_is_of_the_future_is_judged_by_the_logs_clock_and_not_by_the_workers() -> None:
+    rig = Rig()  # its clock is ten minutes behind the log's
+    ahead = replace(logged(view("a", 60 * 24 + 10), 0), logged_ms=to_ms(at(60 * 24 + 10)))
+    future = replace(logged(view("b", 30), 1), logged_ms=to_ms(at(10)))
+    await rig.user_agent.process(0, [ahead, future])
+    letters = [decode(DeadLetter, message.value) for message in rig.log.messages(DEAD_LETTERS)]
+    assert [(letter.offset, letter.reason) for letter in letters] == [(1, "future")]
+    assert examples(rig) == [("a", "view")]
+
+
+async def test_a_message_too_large_for_a_dead_letter_leaves_its_place_and_holds_nothing_up() -> None:
+    rig = Rig()
+    huge = LoggedMessage(EVENTS.name, 0, 0, b"ann", b"x" * (MESSAGE_MAX_BYTES - 10))
+    await rig.user_agent.process(0, [huge, logged(view("a", 1), 1)])
+    letters = [decode(DeadLetter, message.value) for message in rig.log.messages(DEAD_LETTERS)]
+    assert [(letter.offset, letter.raw_key(), letter.raw_value()) for letter in letters] == [(0, b"ann", None)]
+    assert examples(rig) == [("a", "view")]
+
+
 async def test_a_batch_that_failed_before_the_table_was_written_publishes_the_same_again() -> None:
     rig = Rig()
     batch = [logged(impression("r1", 0, "a", "b"), 0), logged(click("b", 1), 1)]
-    rig.users.available = False
+    await rig.users.settle(0)
+    rig.users.changelog.available = False
     with pytest.raises(LogUnavailable):
         await rig.user_agent.process(0, batch)
-    rig.users.available = True
+    rig.users.changelog.available = True
     await rig.user_agent.process(0, batch)
     told = [message.value for message in rig.log.messages(FEEDBACK)]
     assert len(told) == 2 * 2
@@ -132,15 +157,47 @@ async def test_the_timer_closes_windows_of_quiet_users_once_the_watermark_has_pa
     assert examples(rig) == [("z", "view"), ("a", None), ("b", None)]
 
 
-async def test_windows_are_known_again_after_a_restart() -> None:
+async def test_windows_are_known_again_after_a_restart_and_closed_by_the_timer() -> None:
     before = Rig()
-    await before.user_agent.process(0, [logged(search(0), 0), logged(impression("r1", 1, "a"), 1)])
-    after = Rig()
-    after.users = before.users
-    state = before.users.get(0, ANN)
-    after.user_agent.restore(0, ANN, state)
-    assert len(after.windows) == 1
-    assert after.user_rows.flush() == 1
+    other = view("z", WINDOW + 1).model_copy(update={"user_id": "bob", "event_id": "bob-1"})
+    await before.user_agent.process(0, [logged(impression("r1", 0, "a"), 0), logged(other, 1)])
+    after = Rig(user_table(before.users.changelog))
+    await after.user_agent.tick(0)
+    assert after.users.open_windows() == 1
+    after.wall_s = 11.0
+    await after.user_agent.tick(0)
+    assert examples(after) == [("a", None)]
+    assert after.users.open_windows() == 0
+
+
+async def test_the_timer_closes_thousands_of_windows_in_one_go() -> None:
+    rig = Rig()
+    users = [f"user-{number}" for number in range(2 * CLOSED_AT_ONCE + 3)]
+    batch = [
+        logged(impression(f"r-{user}", 0, "a").model_copy(update={"user_id": user, "event_id": f"i-{user}"}), offset)
+        for offset, user in enumerate(users)
+    ]
+    await rig.user_agent.process(0, [*batch, logged(view("z", WINDOW + 1), len(users))])
+    rig.wall_s = 11.0
+    calls = 1
+    while await rig.user_agent.tick(0):
+        calls += 1
+    assert calls == 3
+    assert sorted(one for one in examples(rig) if one[0] == "a") == [("a", None)] * len(users)
+    assert rig.users.open_windows() == 0
+
+
+async def test_a_batch_that_touches_one_item_thousands_of_times_sends_messages_of_bounded_size_in_order() -> None:
+    rig = Rig()
+    count = 25 * TOUCHES_A_MESSAGE
+    await rig.user_agent.process(0, [logged(view("a", 0, f"e{offset}"), offset) for offset in range(count)])
+    messages = rig.log.messages(ITEM_TOUCHES)
+    assert len(messages) == 25
+    assert max(len(message.value or b"") for message in messages) < 1_000_000 / 4
+    touched = [decode(ItemTouches, message.value) for message in messages]
+    assert [touch.source_offset for one in touched for touch in one.touches] == list(range(count))
+    await rig.item_agent.process(messages[0].partition, messages)
+    assert rig.outcomes("items", "counted") == count
 
 
 async def test_touches_make_item_features_once_however_often_they_come() -> None:
@@ -149,8 +206,8 @@ async def test_touches_make_item_features_once_however_often_they_come() -> None
     touches = rig.log.messages(ITEM_TOUCHES)
     for partition in range(ITEM_TOUCHES.partitions):
         of_partition = [message for message in touches if message.partition == partition]
-        await rig.item_agent.process(partition, of_partition)
-        await rig.item_agent.process(partition, of_partition)
+        for batch in [of_partition] * 2 if of_partition else []:
+            await rig.item_agent.process(partition, batch)
     rig.item_rows.flush()
     found = rig.store.read_item(ItemId("b"))
     assert found is not None
@@ -165,3 +222,13 @@ async def test_the_item_agent_dead_letters_what_it_cannot_read_and_goes_on() -> 
     await rig.item_agent.process(good.partition, [LoggedMessage(ITEM_TOUCHES.name, 0, 9, b"x", b"{}"), good])
     assert len(rig.log.messages(DEAD_LETTERS)) == 1
     assert rig.items.writes == 1
+
+
+async def test_the_open_windows_are_counted_for_the_boards_until_their_partition_is_given_back() -> None:
+    rig = Rig()
+    await rig.user_agent.process(0, [logged(impression("r1", 0, "a"), 0)])
+    await rig.user_agent.tick(0)
+    assert rig.metrics.open_windows._value.get() == 1
+    await rig.user_agent.close(0)
+    await rig.user_agent.tick(1)
+    assert rig.metrics.open_windows._value.get() == 0

@@ -4,11 +4,15 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
+from contracts.deadletters import LETTER_BYTES, DeadLetter
 from contracts.errors import LogUnavailable
 from contracts.ports import LoggedMessage
-from contracts.topics import EVENTS, ITEM_VECTORS
+from contracts.topics import DEAD_LETTERS, EVENTS, ITEM_VECTORS
+from contracts.wire import decode, encode
+from eventlog.memory import MemoryLog
 from feature_repo.archive import ArchiveReader, ArchiveWriter
 from streams.agents.archive import ARCHIVED, ArchiveAgent
+from streams.archived_messages import dead_lettered
 from streams.metrics import StreamMetrics
 from tests.streams.doubles import NOW
 from tests.streams.shop import logged, view
@@ -40,7 +44,6 @@ def archive(directory: Path) -> ArchiveAgent:
     return ArchiveAgent(
         open_reader=Reader,
         writers={dataset: ArchiveWriter(directory, dataset) for _, dataset in ARCHIVED.values()},
-        others=(),
         metrics=StreamMetrics(CollectorRegistry()),
         flush_every_s=1.0,
         clock=lambda: NOW,
@@ -72,11 +75,25 @@ def test_messages_read_again_after_a_crash_before_the_commit_are_one_row(tmp_pat
     assert archived(tmp_path) == ["a", "b"]
 
 
+def test_a_refused_message_becomes_a_dead_letter_and_a_huge_one_leaves_its_place() -> None:
+    log = MemoryLog()
+    refuse = dead_lettered(log, lambda: NOW)
+    huge = LoggedMessage(EVENTS.name, 1, 8, b"ann", b"x" * (LETTER_BYTES + 1))
+    refuse(LoggedMessage(EVENTS.name, 1, 7, b"ann", b"{}"), OverflowError("too large"))
+    refuse(huge, OverflowError("too large"))
+    letters = [decode(DeadLetter, message.value) for message in log.messages(DEAD_LETTERS)]
+    assert [(letter.offset, letter.raw_value()) for letter in letters] == [(7, b"{}"), (8, None)]
+    log.available = False
+    with pytest.raises(LogUnavailable):
+        refuse(huge, OverflowError("too large"))
+
+
 def test_what_cannot_be_read_and_tombstones_are_passed_over(tmp_path: Path) -> None:
     agent = archive(tmp_path)
     agent.take(
         [
             LoggedMessage(EVENTS.name, 0, 0, b"ann", b"no json"),
+            LoggedMessage(EVENTS.name, 0, 0, b"another user", encode(view("c", 1))),
             LoggedMessage(ITEM_VECTORS.name, 0, 0, b"a", None),
             logged(view("b", 1), 1),
         ]

@@ -59,6 +59,20 @@ def test_a_positive_after_the_negative_is_still_told() -> None:
     assert labels(examples) == [("a", None), ("b", "click"), ("a", "click")]
 
 
+def test_an_item_shown_in_two_answers_and_clicked_in_one_is_a_negative_of_neither() -> None:
+    for request_id in ("r1", "r2", None):
+        _, examples = played(
+            impression("r1", 0, "a", "b"), impression("r2", 1, "c", "a"), click("a", 2, request_id=request_id),
+            view("z", 1 + WINDOW + 1),
+        )  # fmt: skip
+        assert sorted(labels(examples), key=str) == [("a", "click"), ("b", None), ("c", None), ("z", "view")]
+
+
+def test_an_item_shown_again_after_its_click_and_left_alone_is_a_negative_of_that_answer() -> None:
+    _, examples = played(impression("r1", 0, "a"), click("a", 1), impression("r2", 2, "a"), view("z", 2 + WINDOW + 1))
+    assert [(example.request_id, example.outcome) for example in examples[:2]] == [("r1", "click"), ("r2", None)]
+
+
 def test_an_interaction_without_impression_is_an_organic_positive() -> None:
     _, [organic] = played(purchase("a", 0, quantity=3))
     assert (organic.request_id, organic.position, organic.quantity) == (None, None, 3)

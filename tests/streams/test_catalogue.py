@@ -10,7 +10,7 @@ from contracts.errors import EmbeddingUnavailable, VectorsUnavailable
 from contracts.events import ItemDeleted, ItemUpserted
 from contracts.ids import EventId, ItemId, PictureKey
 from contracts.ports import LoggedMessage
-from contracts.requests import EmbeddingAnswer
+from contracts.requests import EmbeddingAnswer, EmbeddingRequest
 from contracts.rows import ItemVectors
 from contracts.topics import DEAD_LETTERS, ITEM_VECTORS, ITEMS
 from contracts.vector_collections import CONTENT_PICTURE, CONTENT_TEXT
@@ -81,6 +81,21 @@ async def test_only_the_newest_change_of_an_item_in_a_batch_is_embedded() -> Non
     shop = Shop()
     await shop.agent.process(0, [logged(upserted("a", 0, title="Old"), 0), logged(upserted("a", 1, title="New"), 1)])
     assert shop.asked[0]["texts"] == ["New tea"]
+
+
+async def test_items_of_long_texts_are_asked_for_in_several_requests_none_of_which_is_refused() -> None:
+    shop = Shop()
+    long = [
+        ItemUpserted(
+            event_id=EventId(f"up-{number}"), at=at(number),
+            item=Item(item_id=ItemId(f"i{number}"), title="t" * 500, description="d" * 10_000, category="c" * 200),
+        )
+        for number in range(25)
+    ]  # fmt: skip
+    await shop.agent.process(0, [logged(event, place) for place, event in enumerate(long)])
+    assert len(shop.asked) > 1
+    assert [EmbeddingRequest.model_validate(asked).texts for asked in shop.asked]
+    assert sum(len(asked["texts"]) for asked in shop.asked) == len(shop.log.messages(ITEM_VECTORS)) == 25
 
 
 async def test_a_deleted_item_leaves_the_index_and_a_tombstone() -> None:

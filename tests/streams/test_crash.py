@@ -17,13 +17,14 @@ from contracts.examples import TrainingExample
 from contracts.ids import EventId, ItemId, UserId
 from contracts.rows import ItemFeatureRow
 from contracts.settings import Settings
-from contracts.topics import EVENTS, FEEDBACK, ITEM_FEATURES, Topic
+from contracts.topics import EVENTS, FEEDBACK, ITEM_FEATURES, ITEM_TOUCHES, Topic
 from contracts.wire import decode, encode
 from eventlog.producer import KafkaLog
-from eventlog.tail import KafkaTail, wait_until_caught_up
+from eventlog.tail import read_whole
 from feature_repo.online import FeastStore
 from feature_repo.store_config import apply
-from streams.app import create_app, user_table
+from streams.app import create_app
+from streams.changelogs import changelog_topics
 from tests.builders import servers
 
 EVENT_COUNT = 3000
@@ -73,11 +74,8 @@ def wait_until(condition: Callable[[], bool], timeout_s: float) -> None:
 
 
 def values(settings: Settings, topic: Topic) -> list[bytes]:
-    tail = KafkaTail(settings.bootstrap, [topic], "beginning")
-    try:
-        return [message.value for message in wait_until_caught_up(tail, 20) if message.value is not None]
-    finally:
-        tail.close()
+    messages = read_whole(settings.bootstrap, topic, 20)
+    return [message.value for message in messages if message.value is not None]
 
 
 def item_clicks(settings: Settings) -> int:
@@ -91,7 +89,7 @@ def user_events(store: FeastStore) -> int:
     return sum(row.event_count for row in rows if row is not None)
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 def test_a_worker_killed_in_the_middle_loses_no_event_and_counts_none_twice(stack: Settings) -> None:
     log = KafkaLog(stack.bootstrap, "crash-test", 20)
     start = utc_now() - timedelta(hours=20)
@@ -104,13 +102,13 @@ def test_a_worker_killed_in_the_middle_loses_no_event_and_counts_none_twice(stac
             )  # fmt: skip
             log.publish(EVENTS, event.user_id, encode(event))
         log.flush(20)
-        wait_until(lambda: folded(stack, "users") > 0, 60)
+        wait_until(lambda: folded(stack, "users") > 0, 120)
         running.kill()
         running.wait()
         running = worker(stack)
         store = FeastStore(stack)
-        wait_until(lambda: user_events(store) >= EVENT_COUNT, 60)
-        wait_until(lambda: item_clicks(stack) >= EVENT_COUNT, 30)
+        wait_until(lambda: user_events(store) >= EVENT_COUNT, 120)
+        wait_until(lambda: item_clicks(stack) >= EVENT_COUNT, 60)
         assert user_events(store) == EVENT_COUNT
         assert item_clicks(stack) == EVENT_COUNT
         positives = {decode(TrainingExample, value).event_id for value in values(stack, FEEDBACK)}
@@ -124,8 +122,14 @@ def test_a_worker_killed_in_the_middle_loses_no_event_and_counts_none_twice(stac
         log.close()
 
 
-def test_the_app_keeps_the_wiring_maps_names_and_needs_no_leader_topic(local_settings: Settings) -> None:
-    app = create_app(local_settings, broker="kafka://127.0.0.1:1", store="memory://")
-    assert user_table(app).changelog_topic_name == f"{local_settings.app_id}-users-changelog"
+def test_the_app_needs_no_leader_topic_no_web_server_and_no_broker_of_fausts(local_settings: Settings) -> None:
+    app = create_app(local_settings)
     assert app.conf.topic_disable_leader
     assert not app.conf.web_enabled
+    assert not app.BootStrategy.enable_kafka
+
+
+def test_the_changelogs_have_the_partitions_of_the_topics_that_their_states_are_folded_from() -> None:
+    users, items = changelog_topics("shop")
+    assert (users.name, users.partitions, users.compacted) == ("shop-users-changelog", EVENTS.partitions, True)
+    assert (items.name, items.partitions) == ("shop-item-states-changelog", ITEM_TOUCHES.partitions)

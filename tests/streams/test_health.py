@@ -2,7 +2,7 @@ from streams.health import Observation, Watchdog
 
 
 def seen(end: int, received: int, working: bool = False) -> Observation:
-    return Observation("events-0", end, received, working)
+    return Observation("events", 0, end, received, working)
 
 
 def test_a_partition_that_receives_nothing_while_the_log_has_more_is_stalled() -> None:

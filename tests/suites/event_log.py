@@ -6,8 +6,13 @@ from typing import Literal
 
 import pytest
 
+from contracts.errors import LogUnavailable
 from contracts.ports import EventLog, LoggedMessage, Tail
 from contracts.topics import Topic
+
+LOOK_BACK = 10
+OpenNewest = Callable[[Sequence[Topic], Sequence[Topic]], Tail]
+"""Opens a tail of the first topics; of those that are in the second only the last `LOOK_BACK` messages a partition."""
 
 OpenTail = Callable[[Sequence[Topic], Literal["beginning", "end"]], Tail]
 
@@ -32,7 +37,7 @@ def read_new(tail: Tail, count: int, timeout_s: float = 15.0) -> list[LoggedMess
 
 
 class EventLogSuite:
-    """Subclasses give `log`, `open_tail` and `topic`: a topic of 4 partitions that no other test uses."""
+    """Subclasses give `log`, `open_tail`, `open_newest`, `topic`, `other`: each of 4 partitions, of one test alone."""
 
     @pytest.fixture
     def tails(self, open_tail: OpenTail):  # type: ignore[no-untyped-def]
@@ -107,5 +112,38 @@ class EventLogSuite:
         log.publish(topic, "k", b"after").result(10)
         assert [m.value for m in read_new(tail, 1)] == [b"after"]
 
+    def test_of_a_topic_whose_past_does_not_matter_the_last_messages_are_read_and_not_waited_for(
+        self, log: EventLog, topic: Topic, other: Topic, open_newest: OpenNewest
+    ) -> None:
+        for n in range(50):
+            log.publish(topic, "k", f"old-{n}".encode())
+            log.publish(other, "k", f"whole-{n}".encode())
+        log.flush(10)
+        tail = open_newest([topic, other], [topic])
+        try:
+            assert not tail.caught_up(), "the other topic is waited for"
+            messages = read_all(tail)
+            log.publish(topic, "k", b"after").result(10)
+            while not messages or messages[-1].value != b"after":
+                messages += read_new(tail, 1)
+            assert [m.value for m in messages if m.topic == other.name] == [f"whole-{n}".encode() for n in range(50)]
+            seen = [m.value for m in messages if m.topic == topic.name]
+            assert seen == [*(f"old-{n}".encode() for n in range(50 - LOOK_BACK, 50)), b"after"]
+        finally:
+            tail.close()
+        alone = open_newest([topic], [topic])
+        assert alone.caught_up()
+        alone.close()
+
     def test_a_flush_of_nothing_returns(self, log: EventLog) -> None:
         log.flush(1)
+
+    def test_a_message_larger_than_the_log_takes_is_refused_alone(
+        self, log: EventLog, topic: Topic, tails: OpenTail
+    ) -> None:
+        with pytest.raises(LogUnavailable, match="MessageSizeTooLarge"):
+            log.publish(topic, "k", bytes(1_050_000)).result(10)
+        large = bytes(1_000_000)
+        log.publish(topic, "k", large).result(20)
+        log.publish(topic, "k", b"after").result(10)
+        assert [message.value for message in read_all(tails([topic], "beginning"))] == [large, b"after"]

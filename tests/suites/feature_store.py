@@ -61,6 +61,46 @@ class FeatureStoreSuite:
         assert store.read_item(ITEM) == FULL_ITEM
         assert store.read_item(ItemId("i-2")) == ItemFeatures(views_1h=7)
 
+    def test_a_mark_is_there_once_it_is_written_and_not_before(self, store: FeatureStore) -> None:
+        names = ["users/0", "users/1", "items/0"]
+        assert store.read_marks(names) == frozenset()
+        store.write_mark("users/1")
+        store.write_mark("items/0")
+        store.write_mark("items/0")
+        assert store.read_marks(names) == {"users/1", "items/0"}
+        assert store.read_marks(["users/0"]) == frozenset()
+        assert store.read_marks([]) == frozenset()
+
+    def test_a_mark_is_no_row_of_a_user_with_its_name(self, store: FeatureStore) -> None:
+        store.write_mark("users/0")
+        assert store.read_user(UserId("users/0")) is None
+        store.write_users({UserId("users/1"): (NOON, FULL_USER)})
+        assert store.read_marks(["users/1"]) == frozenset()
+
+    def test_a_deleted_row_reads_as_none_and_the_others_stay(self, store: FeatureStore) -> None:
+        store.write_mark("users/0")
+        store.write_users({USER: (NOON, FULL_USER), OTHER: (NOON, UserFeatures(event_count=2))})
+        store.write_items({ITEM: (NOON, FULL_ITEM), ItemId("i-2"): (NOON, ItemFeatures(views_1h=7))})
+        store.delete_users([USER, UserId("nobody")])
+        store.delete_items([ITEM, ItemId("nothing")])
+        assert (store.read_user(USER), store.read_item(ITEM)) == (None, None)
+        assert store.read_user(OTHER) == UserFeatures(event_count=2)
+        assert store.read_item(ItemId("i-2")) == ItemFeatures(views_1h=7)
+        assert store.read_marks(["users/0"]) == {"users/0"}
+
+    def test_a_deleted_row_may_come_back_with_an_older_time(self, store: FeatureStore) -> None:
+        store.write_users({USER: (NOON, FULL_USER)})
+        store.delete_users([USER])
+        store.write_users({USER: (NOON - timedelta(days=1), UserFeatures(event_count=1))})
+        assert store.read_user(USER) == UserFeatures(event_count=1)
+
+    def test_many_rows_are_deleted_at_once(self, store: FeatureStore) -> None:
+        rows = {ItemId(f"many-{n}"): (NOON, ItemFeatures(views_1h=1)) for n in range(450)}
+        store.write_items(rows)
+        store.delete_items(list(rows))
+        store.delete_items([])
+        assert [item_id for item_id in rows if store.read_item(item_id) is not None] == []
+
     def test_an_empty_write_is_no_error(self, store: FeatureStore) -> None:
         store.write_users({})
 

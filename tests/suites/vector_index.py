@@ -81,6 +81,19 @@ class VectorIndexSuite:
         index.upsert(collection, basis(2))
         eventually(lambda: len(index.search(collection, unit(1, 0), 5)) == 2)
 
+    def test_a_dropped_collection_is_as_if_it_had_never_been(self, index: VectorIndex, collection: str) -> None:
+        index.drop(collection)
+        index.ensure(collection, 4)
+        index.upsert(collection, basis(4))
+        eventually(lambda: collection in index.collections())
+        index.drop(collection)
+        eventually(lambda: collection not in index.collections())
+        assert index.count(collection) == 0
+        assert index.search(collection, unit(1, 0, 0, 0), 5) == []
+        index.ensure(collection, 2)
+        index.upsert(collection, basis(2))
+        eventually(lambda: index.count(collection) == 2)
+
     def test_a_thousand_vectors_are_all_found_by_themselves(self, index: VectorIndex, collection: str) -> None:
         rows = np.random.default_rng(7).normal(size=(1200, 16)).astype(np.float32)
         rows /= np.linalg.norm(rows, axis=1, keepdims=True)

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -8,15 +9,18 @@ import torch
 from contracts.ids import ItemId
 from contracts.settings import Settings
 from contracts.topics import MODEL_VERSIONS
-from contracts.vector_collections import MODEL_ITEMS
+from contracts.vector_collections import model_items
 from contracts.versions import PublishedVersion
 from contracts.wire import decode
 from eventlog.memory import MemoryLog
 from feature_repo.memory import MemoryVectorIndex
 from feature_repo.model_store import ModelStore
 from tests.builders import shop
+from training.batch import cut_times
 from training.data.collate import collate
+from training.data.feature_join import FeatureRows, Wanted
 from training.distributed import Source, train
+from training.evaluation.written import write
 from training.loop import LoopConfig, Worker, make_optimizer, train_towers
 from training.losses import heads_loss
 from training.model.serving import ServingModel
@@ -103,19 +107,37 @@ def test_a_training_without_a_cluster_publishes_a_version_that_serves(ray_settin
     assert announced == version
     assert version.origin == "batch"
     assert version.examples == 60 * 24
-    assert index.count(MODEL_ITEMS) == 24
+    assert index.count(model_items(version.line)) == 24
     serving = ServingModel.load(store.path(version.version))
     vectors = serving.item_vectors()
-    assert index.search(MODEL_ITEMS, vectors[ItemId("i3")], 1)[0].item_id == "i3"
+    assert index.search(model_items(version.line), vectors[ItemId("i3")], 1)[0].item_id == "i3"
 
 
 def test_an_evaluation_names_the_baselines_and_the_verdict(ray_settings: Settings, tmp_path: Path) -> None:
-    evaluation = evaluate(ray_settings, tmp_path / "out", quiet, source())
+    asked: list[Wanted] = []
+
+    def join(wanted: Wanted) -> FeatureRows:
+        asked.append(wanted)
+        return shop.no_features(wanted)
+
+    evaluation = evaluate(ray_settings, tmp_path / "out", quiet, Source(source().read, join))
     counted = {"popularity", "popularity_7d", "co_visits", "popularity_7d_x_co_visits", "als"}
     assert {"model", "retrieval"} | counted == set(evaluation.rankers)
-    text = (tmp_path / "out" / "evaluation.md").read_text()
-    assert ("The model beats every baseline." in text) == evaluation.beats_all
-    assert evaluation.rankers["model"].ndcg_at_10 > evaluation.rankers["popularity"].ndcg_at_10
+    model = evaluation.rankers["model"].ndcg_at_10
+    beaten = {name for name in counted if evaluation.rankers[name].ndcg_at_10 < model}
+    assert {"popularity", "popularity_7d"} <= beaten
+    assert evaluation.beats_all == (beaten == counted)
+    for beats_all, words in (
+        (True, "The model beats every baseline."),
+        (False, "The model does NOT beat every baseline."),
+    ):
+        write(replace(evaluation, beats_all=beats_all), tmp_path / "out")
+        text = (tmp_path / "out" / "evaluation.md").read_text()
+        assert next(line for line in text.splitlines() if line.startswith("The model")).startswith(words)
+    assert len(asked) == 1, "features are joined once, for the log is read whole"
+    cut_ms = cut_times(source().read())[1]
+    assert {at_ms for _, at_ms in asked[0].users} == {at_ms for _, at_ms in asked[0].items}
+    assert asked[0].until_ms == cut_ms, "nothing of the tested part is in a feature"
 
 
 def test_only_vectors_that_moved_are_written_to_the_index() -> None:

@@ -10,6 +10,7 @@ from contracts.events import EventKind
 from contracts.examples import TrainingExample
 from contracts.ids import EventId, ItemId
 from tests.builders import shop
+from training.incremental.encoding import encode_examples
 from training.incremental.learner import GONE_KEPT, Learner, _as_if_all
 from training.model.checkpoint import Checkpoint
 from training.model.content import ContentTable
@@ -45,17 +46,19 @@ def row_of(under_test: Learner, item_id: ItemId) -> int:
 
 
 def clicks(start: int, count: int) -> list[TrainingExample]:
-    return [shop.example(number, "i5", ("i1", "i2")) for number in range(start, start + count)]
+    """Of items 3 to 11 in turn, so that a round may learn each."""
+    return [shop.example(number, f"i{3 + number % 9}", ("i1", "i2")) for number in range(start, start + count)]
 
 
 def test_a_batch_is_tested_before_it_is_learned() -> None:
     under_test = learner()
     untouched = copy.deepcopy(under_test)
+    before = untouched._test(encode_examples(clicks(0, 16), untouched.table.vocabulary))
     metrics = under_test.observe(clicks(0, 16))
-    # The figures are those of the weights before the step, and the weights have moved by it.
-    assert metrics == untouched.observe(clicks(0, 16))
+    assert metrics == before
     assert metrics.positives == 16
-    assert not torch.equal(under_test.model.log_scale, torch.tensor(1.6))
+    after = under_test._test(encode_examples(clicks(0, 16), under_test.table.vocabulary), fresh=True)
+    assert after.softmax_loss < metrics.softmax_loss
 
 
 def test_what_is_repeated_is_learned() -> None:
@@ -64,6 +67,7 @@ def test_what_is_repeated_is_learned() -> None:
     for start in range(0, 480, 16):
         losses.append(under_test.observe(clicks(start, 16)).softmax_loss)
         under_test.checkpoint()
+        under_test.start_round()
     assert losses[-1] < losses[0] - 0.5
 
 
@@ -209,6 +213,7 @@ def test_items_that_come_and_go_for_ever_need_no_more_memory_than_the_catalogue(
         under_test.describe(new)
         names = [content.item.item_id for content in new]
         under_test.observe([shop.example(generation, name, (live[0],)) for name in names[:4] * 2])
+        under_test.start_round()
         under_test.retire(live)
         live = names
     assert len(under_test.table.vocabulary) <= 2 * GONE_KEPT + 20
@@ -222,7 +227,7 @@ def test_positives_of_forgotten_items_are_no_reason_to_refuse_a_round() -> None:
     under_test = learner()
     under_test.observe(clicks(0, 8))
     assert under_test.probe() is not None
-    under_test.table = under_test.table.without(frozenset({ItemId("i5")}))
+    under_test.table = under_test.table.without(frozenset(ItemId(f"i{place}") for place in range(3, 12)))
     assert under_test.probe() is None
 
 
@@ -257,3 +262,24 @@ def test_a_checkpoint_is_independent_of_later_learning() -> None:
     under_test.observe(clicks(0, 16))
     for name, tensor in taken.model.state_dict().items():
         assert torch.equal(tensor, before[name])
+
+
+def test_a_fixed_probe_and_what_is_learned_for_ever_are_kept_apart_and_outlast_all_new_traffic() -> None:
+    torch.manual_seed(0)
+    table = shop.table(shop.contents())
+    model = shop.model(table)
+    base = Checkpoint(
+        model, table.vocabulary, (ItemFacts(),) * 12, Snapshot.of(model, table).vectors.numpy(), table.ids
+    )
+    kept = clicks(-40, 40)
+    under_test = Learner(base, ContentTableOf(base).table, seed=0, kept=kept)
+    at_first = under_test.probe()
+    assert at_first == under_test.probe()
+    for start in range(0, 64, 16):
+        under_test.observe(clicks(start, 16))
+        under_test.start_round()
+    names = {example.example_id for example in under_test._old(200)}
+    probed = {example.example_id for example in kept[::4]}
+    assert {example.example_id for example in kept} - probed <= names
+    assert not probed & names
+    assert under_test.probe() != at_first

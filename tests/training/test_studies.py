@@ -51,14 +51,19 @@ def run(study: Study) -> Evaluation:
     return run_study(study, encoders(), PLAN, lambda what, share: None)
 
 
-@pytest.mark.parametrize("protocol", [Protocol.LEAVE_ONE_OUT, Protocol.TIME_SPLIT])
-def test_two_files_become_tables_pictures_and_a_checkpoint_that_loads(protocol: Protocol, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("protocol", "named"),
+    [(Protocol.LEAVE_ONE_OUT, "leave-one-out, 5 folds of users"), (Protocol.TIME_SPLIT, "time split at 2026-01-")],
+)
+def test_two_files_become_tables_pictures_and_a_checkpoint_that_loads(
+    protocol: Protocol, named: str, tmp_path: Path
+) -> None:
     output = tmp_path / "out"
     run(Study(events(tmp_path / "e.csv"), protocol, output, items(tmp_path / "i.csv")))
     table = (output / "evaluation.md").read_text()
     for ranker in ("model", "popularity", "co_visits", "als"):
         assert f"| {ranker} |" in table
-    assert json.loads((output / "evaluation.json").read_text())["protocol"].startswith(protocol[:4])
+    assert json.loads((output / "evaluation.json").read_text())["protocol"].startswith(named)
     assert (output / "rankers.png").read_bytes().startswith(b"\x89PNG")
     assert len(checkpoint.load(output / "model").vocabulary) == ITEMS
 

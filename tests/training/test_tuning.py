@@ -1,5 +1,6 @@
 import json
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from ray import tune
 
 from contracts.errors import BadInput, NotEnoughData
 from tests.builders import shop
+from training import tuning
 from training.evaluation.protocol import Split, leave_one_out
 from training.run_log import NoRunLog, TensorBoardLog, run_log
 from training.trials import METRIC, Trial, Trials
@@ -127,5 +129,23 @@ def test_other_workers_write_nothing_and_a_name_that_leaves_the_folder_is_refuse
         run_log(tmp_path, "../elsewhere", rank=0)
 
 
-def test_the_metric_of_the_search_is_named_after_the_validation() -> None:
-    assert METRIC.startswith("validation")
+def test_a_trial_is_judged_by_the_validation_users_and_never_by_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each split is tried with the same seed; only what its users are to be ranked on differs."""
+    knobs = {"width": 8, "layers": 1, "negatives": 16, "loss": "full-softmax", "learning_rate": 0.02}
+    split = small_split()
+
+    def judged(tried: Split) -> list[float]:
+        reports: list[dict[str, float]] = []
+        monkeypatch.setattr(tune, "report", reports.append)
+        tuning._trial(knobs, split=tried, config=Search("s", Path(), epochs=8))
+        return [report[METRIC] for report in reports]
+
+    items = len(split.training.table.vocabulary)
+    moved = tuple(replace(user, targets=frozenset((each + 1) % items for each in user.targets)) for user in split.test)
+    other = tuple(
+        replace(user, targets=frozenset((each + 1) % items for each in user.targets)) for user in split.validation
+    )
+    figures = judged(split)
+    assert len(set(figures)) > 1  # of the model as it learns
+    assert judged(replace(split, test=moved)) == figures
+    assert judged(replace(split, validation=other)) != figures

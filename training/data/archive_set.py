@@ -15,6 +15,7 @@ from contracts.events import EventKind
 from contracts.ids import ItemId, PictureKey
 from contracts.vectors import vector_from_base64
 from feature_repo.archive import ArchiveReader
+from feature_repo.archive_rows import last_of_each
 from training.data.sequences import ExampleRow, UserSequence, item_counts, sequences
 from training.model.content import ContentShape, ContentTable, ItemContent
 from training.model.id_table import IdTable
@@ -54,6 +55,11 @@ class TrainingSet:
     def data_to_ms(self) -> int:
         """Event time of the newest interaction, ms since the epoch."""
         return max(int(user.times_ms[-1]) for user in self.users)
+
+    @property
+    def newest_ms(self) -> int:
+        """Event time of the newest example, of items left alone too, ms since the epoch."""
+        return max([self.data_to_ms, *(row.at_ms for row in self.shown)])
 
     def before(self, at_ms: int) -> "TrainingSet":
         """The same with interactions and impressions before a time alone; users without any are left out."""
@@ -157,8 +163,8 @@ def _columns(contents: Sequence[ItemContent]) -> tuple[list[Any], list[Any]]:
 
 
 def _contents(archive: ArchiveReader) -> list[ItemContent]:
-    items = {row["item_id"]: row for row in archive.read("items").to_pylist()}
-    vectors = {row["item_id"]: row for row in archive.read("item_vectors").to_pylist()}
+    items = last_of_each(archive.read("items").to_pylist())
+    vectors = last_of_each(archive.read("item_vectors").to_pylist())
     return [
         ItemContent(
             _item(row),

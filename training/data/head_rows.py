@@ -4,26 +4,21 @@ The heads learn from interactions that the towers have not learned, so that they
 of serving (stacking by time). R rows, F features.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from contracts.clock import from_ms
 from contracts.events import EventKind
-from contracts.features import HISTORY_LENGTH, ITEM_FEATURES, USER_FEATURES, ItemFeatures, UserFeatures
+from contracts.features import HISTORY_LENGTH, ItemFeatures
 from contracts.ids import ItemId
 from training.data.archive_set import TrainingSet
+from training.data.feature_join import FeatureRows, Wanted
 from training.data.sequences import UserSequence, as_items
 from training.model.features import HEAD_FEATURES, Candidates, ItemFacts, head_features
 from training.model.history import History
 from training.model.vocabulary import KINDS, kind_row
-
-FeatureJoin = Callable[[pd.DataFrame], pd.DataFrame]
-"""The point-in-time join: entity rows (user_id, item_id, event_timestamp) with the feature columns added."""
 
 HEAD_POSITIVES = 3000
 """First touches that the heads are trained on, at most; later touches of the same item are a fourth as many."""
@@ -96,32 +91,31 @@ def moments(training_set: TrainingSet, since_ms: int, until_ms: int, rng: np.ran
     return made
 
 
-def head_rows(training_set: TrainingSet, chosen: Sequence[Moment], join: FeatureJoin) -> HeadRows:
-    """Joins the features as of just before each moment and computes the head's vectors."""
+def wanted_rows(training_set: TrainingSet, chosen: Sequence[Moment]) -> Wanted:
+    """The feature rows that `head_rows` needs: of each moment's user, and of each of its candidates."""
+    ids = training_set.table.vocabulary.ids
+    return Wanted(
+        tuple((moment.user.user_id, moment.at_ms) for moment in chosen),
+        tuple((ids[index], moment.at_ms) for moment in chosen for index in moment.candidates),
+    )
+
+
+def head_rows(training_set: TrainingSet, chosen: Sequence[Moment], rows: FeatureRows) -> HeadRows:
+    """Computes the head's vectors.
+
+    Args:
+        training_set: Where the moments are from.
+        chosen: R candidates in all.
+        rows: Those of `wanted_rows`.
+    """
     owner = np.repeat(np.arange(len(chosen)), [len(moment.candidates) for moment in chosen])
     items = np.array([index for moment in chosen for index in moment.candidates], dtype=np.int64)
-    ids = training_set.table.vocabulary.ids
-    joined = join(
-        pd.DataFrame(
-            {
-                "user_id": [chosen[place].user.user_id for place in owner.tolist()],
-                "item_id": [ids[index] for index in items],
-                # A row of features bears the time of its newest event: one millisecond before leaves the outcome out.
-                "event_timestamp": pd.to_datetime(
-                    [from_ms(chosen[place].at_ms - 1) for place in owner.tolist()], utc=True
-                ),
-            }
-        )
-    )
-    item_rows = feature_rows(joined, "item_features", ItemFeatures, [feature.name for feature in ITEM_FEATURES])
-    firsts = np.flatnonzero(np.r_[True, owner[1:] != owner[:-1]]) if len(owner) else owner
-    names = [feature.name for feature in USER_FEATURES]
-    user_rows = feature_rows(joined.iloc[firsts], "user_features", UserFeatures, names)
-    blocks = []
-    for moment, user_row, start in zip(chosen, user_rows, firsts.tolist(), strict=True):
+    blocks, start = [], 0
+    for moment, user_row in zip(chosen, rows.users, strict=True):
         end = start + len(moment.candidates)
-        candidates = candidates_of(training_set, moment.candidates, item_rows[start:end])
+        candidates = candidates_of(training_set, moment.candidates, rows.items[start:end])
         blocks.append(head_features(history_of(training_set, moment.user), user_row, candidates, moment.at_ms))
+        start = end
     return HeadRows(
         tuple(chosen),
         owner,
@@ -145,23 +139,8 @@ def history_of(training_set: TrainingSet, user: UserSequence) -> History:
     return History(as_items(newest, training_set.table.vocabulary), kinds, tuple(newest.times_ms.tolist()))
 
 
-def feature_rows(joined: pd.DataFrame, view: str, row_type: Any, names: Sequence[str]) -> list[Any]:
-    """Typed rows of one view's columns; None where the join found no row (its `last_event_ms` is the default)."""
-    columns = {name: joined[f"{view}__{name}"].tolist() for name in names}
-    return [
-        row_type.from_values({name: _plain(column[place]) for name, column in columns.items()})
-        if columns["last_event_ms"][place]
-        else None
-        for place in range(len(joined))
-    ]
-
-
 def _drawn(outcomes: list[Outcome], most: int, rng: np.random.Generator) -> list[Outcome]:
     return [outcomes[choice] for choice in rng.permutation(len(outcomes))[:most].tolist()]
-
-
-def _plain(value: Any) -> Any:
-    return value.tolist() if isinstance(value, np.ndarray) else value
 
 
 def _bought_before(user: UserSequence, place: int) -> bool:

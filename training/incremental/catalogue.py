@@ -6,7 +6,7 @@ from datetime import datetime
 from contracts.catalogue import Item
 from contracts.errors import InvalidMessage
 from contracts.events import ItemUpserted
-from contracts.ids import ItemId
+from contracts.ids import ItemId, ModelVersion
 from contracts.ports import LoggedMessage
 from contracts.rows import ItemVectors
 from contracts.topics import ITEM_VECTORS, ITEMS, MODEL_VERSIONS
@@ -30,7 +30,7 @@ class Catalogue:
     Attributes:
         items: The catalogue.
         vectors: What the encoders gave of its items.
-        announced: The newest version by name.
+        announced: The version that was announced last, whatever its name: the log orders versions, no clock does.
         batch: The batch version that was announced last.
     """
 
@@ -40,6 +40,7 @@ class Catalogue:
         self.announced: PublishedVersion | None = None
         self.batch: PublishedVersion | None = None
         self._changes = Changes()
+        self._announcements: list[ModelVersion] = []
 
     def take(self, message: LoggedMessage, now: datetime) -> None:
         """Folds one message.
@@ -55,13 +56,18 @@ class Catalogue:
             version = decode(PublishedVersion, message.value)
             if version.origin == "batch":
                 self.batch = version
-            if self.announced is None or version.version > self.announced.version:
-                self.announced = version
+            self.announced = version
+            self._announcements.append(version.version)
 
     def changes(self) -> Changes:
         """Items described or deleted since the last call."""
         changes, self._changes = self._changes, Changes()
         return changes
+
+    def announcements(self) -> list[ModelVersion]:
+        """Versions announced since the last call, in the order of the log."""
+        announcements, self._announcements = self._announcements, []
+        return announcements
 
     def content(self, item_id: ItemId) -> ItemContent:
         """An item with its vectors; those not computed yet are None. Raises InvalidMessage on vectors that are none."""
@@ -80,7 +86,7 @@ class Catalogue:
             if message.key is not None:
                 self._delete(ItemId(message.key.decode()))
             return
-        event = decode_catalogue_event(message.value, now)
+        event = decode_catalogue_event(message.value, message.judged_at(now))
         if isinstance(event, ItemUpserted):
             self.items[event.item.item_id] = event.item
             self._changes.described.add(event.item.item_id)

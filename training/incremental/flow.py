@@ -4,37 +4,41 @@ A publication and the progress in the log:
 1. Examples are polled, tested and learned from; nothing is committed.
 2. The gate judges the round; a refused round is rolled back, and its examples count as consumed.
 3. The version is published (training/publish.py: directory, vectors, announcement).
-4. The group's offsets are committed. A crash before this step learns the round's examples again.
+4. The group's offsets are committed.
+A crash before 3 is done learns the round's examples again, from the version before. After it they come again, too, but
+the announced version says that it has learned them (`feedback_to`).
 """
 
 import logging
 from collections import OrderedDict, deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from copy import copy
 from datetime import datetime
-from typing import Protocol
 
 from contracts.clock import Clock
 from contracts.deadletters import refused
-from contracts.errors import BadInput, CheckpointNotSaved, ModelError, Unavailable
+from contracts.errors import BadInput, CheckpointNotSaved, LogUnavailable, Unavailable
 from contracts.examples import TrainingExample
 from contracts.heartbeats import Heartbeat
 from contracts.ids import EventId, ExampleId, ModelVersion, time_ordered_id
-from contracts.ports import LoggedMessage, Tail
+from contracts.ports import LoggedMessage
 from contracts.settings import Settings
 from contracts.topics import DEAD_LETTERS, HEARTBEATS, TRACES
 from contracts.traces import Stage, TraceStamp
-from contracts.vector_collections import MODEL_ITEMS
-from contracts.versions import PublishedVersion
+from contracts.versions import MOST_NAMED_EVENTS, PublishedVersion
 from contracts.wire import decode, encode
+from training.incremental.adoption import Adoption
 from training.incremental.catalogue import Catalogue
-from training.incremental.gate import RoundGates, Verdict
-from training.incremental.line import Line
+from training.incremental.gate import Verdict
+from training.incremental.line import Line, Placed
 from training.incremental.metrics import LearnerMetrics
-from training.incremental.retention import retire
-from training.model import checkpoint
+from training.incremental.retention import KEPT, KEPT_ON_A_FULL_DISK, Unacknowledged, retire
+from training.incremental.sources import Sources
+from training.incremental.upkeep import Upkeep
 from training.model.features import HEAD_FEATURES
-from training.publish import Shelves, publish, upsert
+from training.publish import Shelves, publish
+
+__all__ = ["LearnerFlow", "Sources"]
 
 log = logging.getLogger(__name__)
 
@@ -44,30 +48,6 @@ REPLAYED_AFTER_BATCH = 20_000
 
 REMEMBERED_IDS = 50_000
 """Newest examples known by their ids, so that one which is delivered again is not learned again."""
-
-
-class Feedback(Protocol):
-    """Reading the feedback topic as a group, as `eventlog.group.GroupReader` does."""
-
-    def poll(self, timeout_s: float) -> list[LoggedMessage]:
-        """The next messages, maybe none."""
-        ...
-
-    def commit(self) -> None:
-        """Keeps the progress up to what was polled."""
-        ...
-
-    def lag(self) -> dict[str, int]:
-        """Messages not yet polled, by topic."""
-        ...
-
-
-@dataclass(frozen=True)
-class Sources:
-    """What the learner reads: the feedback as a group, and the catalogue's topics with the announcements as a tail."""
-
-    feedback: Feedback
-    catalogue: Tail
 
 
 class LearnerFlow:
@@ -91,10 +71,13 @@ class LearnerFlow:
         self._clock = clock
         self.catalogue = Catalogue()
         self.line: Line | None = None
-        self._gates = RoundGates()
-        self._recent: deque[TrainingExample] = deque(maxlen=REPLAYED_AFTER_BATCH)
+        self._read_to: dict[int, int] = {}
+        self._recent: deque[Placed] = deque(maxlen=REPLAYED_AFTER_BATCH)
         self._taken: OrderedDict[ExampleId, None] = OrderedDict()
-        self._tried: ModelVersion | None = None
+        self._adoption = Adoption(shelves.store, metrics, clock)
+        self._upkeep = Upkeep(shelves, metrics, clock)
+        self._unacknowledged = Unacknowledged(shelves.store)
+        self._first_look = True
         self._published_at: datetime | None = None
         self._beaten_at: datetime | None = None
         self._uncommitted = False
@@ -116,7 +99,7 @@ class LearnerFlow:
         except CheckpointNotSaved as error:
             log.error("not published, to be tried again: %s", error)
             self._metrics.failures.labels(error.reason).inc()
-            retire(self._shelves.store)
+            self._retire(KEPT_ON_A_FULL_DISK)
 
     def _follow_catalogue(self) -> None:
         for message in self._sources.catalogue.poll(0.0 if self.line is not None else POLL_S):
@@ -126,68 +109,45 @@ class LearnerFlow:
                 self._refuse(message, error)
         if not self._sources.catalogue.caught_up():
             return
+        self._note_announcements()
         self._adopt()
         if self.line is not None:
-            self._apply_changes(self.line)
+            self._upkeep.follow(self.line, self.catalogue)
 
     def _adopt(self) -> None:
-        """Starts from the newest announced version; later, only another batch version replaces the learner's own line.
-
-        The batch version is the last in the log, not the newest by name: it is named before it is written, and the
-        learner may have published meanwhile.
-        """
-        announced = self.catalogue.announced if self.line is None else self.catalogue.batch
-        if announced is None or announced.version == self._tried:
-            return
-        if self.line is not None and announced.version == self.line.root:
-            return
-        self._tried = announced.version
-        try:
-            base = checkpoint.load(self._shelves.store.path(announced.version))
-        except ModelError as error:
-            log.error("cannot learn from version %s: %s", announced.version, error)
-            self._metrics.failures.labels(error.reason).inc()
+        """Begins a line where there is one to begin; the examples that its root has not seen are learned again."""
+        found = self._adoption.next(
+            self.catalogue, root=self.line.root if self.line else None, learning=self.line is not None
+        )
+        if found is None:
             return
         given = self._settings
-        line = Line.begin(announced, base, self.catalogue, self._metrics, given.seed, given.id_admit_after)
+        line = Line.begin(found, self.catalogue, self._metrics, given.seed, given.id_admit_after)
         if self.line is not None:
             line.learner.reservoir = self.line.learner.reservoir
-            # The line before may have written over what the batch training wrote.
-            written = zip(base.vocabulary.ids, base.item_matrix, strict=False)
-            line.not_indexed = {item: vector for item, vector in written if item in self.catalogue.items}
         self.line = line
-        self._gates = RoundGates()
-        unseen = [example for example in self._recent if not line.covers(example)]
+        unseen = [placed for placed in self._recent if not line.covers(placed)]
         self._recent.clear()
-        log.info("learning from %s (%s), %d newer examples", announced.version, announced.origin, len(unseen))
+        log.info("learning from %s (%s), %d newer examples", found.version.version, found.version.origin, len(unseen))
         self._learn(unseen)
 
-    def _apply_changes(self, line: Line) -> None:
-        """Tells the learner first and the index then, which may be away: what it lacks is tried again at each turn."""
-        changes = self.catalogue.changes()
-        line.learner.retire(sorted(changes.deleted))
-        line.to_sweep |= bool(changes.deleted)
-        for item_id in sorted(changes.described):
+    def _note_announcements(self) -> None:
+        """Tells the store in which order versions were announced; at a start, what a crash kept from being noted."""
+        versions = self.catalogue.announcements()
+        known = set(self._shelves.store.announced()) if self._first_look else set()
+        self._first_look = False
+        for version in versions:
+            if version in known and version != versions[-1]:
+                continue
             try:
-                line.not_indexed |= line.learner.describe([self.catalogue.content(item_id)])
-            except BadInput as error:
-                log.error("item %s left out: %s", item_id, error)
-                self._metrics.failures.labels(error.reason).inc()
-        if line.to_sweep:
-            gone = sorted((line.indexed.items() | line.not_indexed.keys()) - self.catalogue.items.keys())
-            self._shelves.index.delete(MODEL_ITEMS, gone)
-            line.indexed.gone(gone)
-            for item_id in gone:
-                line.not_indexed.pop(item_id, None)
-            line.to_sweep = False
-        if line.not_indexed:
-            self._shelves.index.ensure(MODEL_ITEMS, line.learner.model.config.width)
-            upsert(self._shelves.index, line.indexed, line.not_indexed)
-            line.not_indexed = {}
+                self._shelves.store.mark_announced(version)
+            except OSError as error:
+                log.warning("the store could not note that version %s is announced: %s", version, error)
 
-    def _decoded(self, messages: Sequence[LoggedMessage]) -> list[TrainingExample]:
+    def _decoded(self, messages: Sequence[LoggedMessage]) -> list[Placed]:
         examples = []
         for message in messages:
+            self._read_to[message.partition] = message.offset + 1
             try:
                 example = decode(TrainingExample, message.value)
             except BadInput as error:
@@ -199,33 +159,36 @@ class LearnerFlow:
             self._taken[example.example_id] = None
             if len(self._taken) > REMEMBERED_IDS:
                 self._taken.popitem(last=False)
-            examples.append(example)
+            examples.append(Placed(example, message.partition, message.offset))
         return examples
 
-    def _learn(self, examples: Sequence[TrainingExample]) -> None:
-        if self.line is None or not examples:
+    def _learn(self, placed: Sequence[Placed]) -> None:
+        if self.line is None or not placed:
             return
-        covered = [example for example in examples if self.line.covers(example)]
-        new = [example for example in examples if not self.line.covers(example)]
+        covered = [each.example for each in placed if self.line.covers(each)]
+        unseen = [each for each in placed if not self.line.covers(each)]
+        new = [each.example for each in unseen]
+        named = len(self.line.learner.round.traced)
         self.line.learner.remember(covered)
+        self._stamp_learned(self.line.learner.round.traced[named:])
         self._metrics.examples.labels("covered").inc(len(covered))
         for start in range(0, len(new), self._settings.learner_batch):
             batch = new[start : start + self._settings.learner_batch]
+            named = len(self.line.learner.round.traced)
             step = self.line.learner.observe(batch)
             self._metrics.examples.labels("learned").inc(step.examples)
-            self._metrics.examples.labels("left_out").inc(len(batch) - step.examples)
+            self._metrics.examples.labels("capped").inc(step.capped)
+            self._metrics.examples.labels("left_out").inc(len(batch) - step.examples - step.capped)
             if step.positives:
                 self._metrics.loss.set(step.softmax_loss)
                 self._metrics.recall.set(step.recall_at_20)
             if step.examples:
                 self._metrics.log_loss.set(step.log_loss)
-            for example in batch:
-                if example.traced and example.event_id:
-                    self._stamp(example.event_id, Stage.LEARNED, self._clock())
+            self._stamp_learned(self.line.learner.round.traced[named:])
         if new:
             newest = max(example.at for example in new)
             self.line.data_to = max(newest, self.line.data_to) if self.line.data_to else newest
-            self._recent.extend(new)
+            self._recent.extend(unseen)
 
     def _publish_when_due(self) -> None:
         line, now = self.line, self._clock()
@@ -236,10 +199,16 @@ class LearnerFlow:
         learner = line.learner
         if learner.round.examples:
             self._published_at = now  # a publication that fails is tried again after the interval, too
-            verdict = self._gates.judge(learner.finite(), learner.round.loss(), learner.probe())
+            items = len(learner.table.vocabulary)
+            before = copy(line.gates)
+            verdict = line.gates.judge(learner.finite(), learner.round.loss(), learner.probe(), items)
             if verdict is Verdict.PUBLISH:
-                with self._metrics.publish_seconds.time():
-                    self._publish(line, now)
+                try:
+                    with self._metrics.publish_seconds.time():
+                        self._publish(line, now)
+                except (Unavailable, CheckpointNotSaved):
+                    line.gates = before  # the same round is judged again, and counts once
+                    raise
             else:
                 log.error("the gate refused a round of %d examples: %s", learner.round.examples, verdict.value)
                 self._metrics.refusals.labels(verdict.value).inc()
@@ -258,15 +227,23 @@ class LearnerFlow:
             data_from=line.version.data_from,
             data_to=line.data_to,
             examples=line.examples + line.learner.round.examples,
-            learned_event_ids=learned,
+            learned_event_ids=learned[-MOST_NAMED_EVENTS:],
             features=HEAD_FEATURES,
             git_revision=line.version.git_revision,
             root=line.root,
             covered_to=line.covered_to,
+            feedback_to=self._feedback_to(line),
             metrics={} if loss is None else {"progressive_loss": loss},
+            gate=line.gates.state(),
         )
         deleted = frozenset(line.learner.table.vocabulary) - self.catalogue.items.keys()
-        announced_at = publish(version, line.learner.checkpoint(), self._shelves, line.indexed, deleted, self._clock)
+        checkpoint = line.learner.checkpoint()
+        try:
+            announced_at = publish(version, checkpoint, self._shelves, line.indexed, deleted, self._clock)
+        except LogUnavailable:
+            self._unacknowledged.add(version.version)
+            raise
+        self._unacknowledged.overtaken()
         line.examples = version.examples
         line.version = version
         line.learner.start_round()
@@ -276,7 +253,23 @@ class LearnerFlow:
         self._metrics.id_rows.labels("free").set(ids.rows_in_all - len(ids))
         for event_id in learned:
             self._stamp(event_id, Stage.PUBLISHED, announced_at, version.version)
-        retire(self._shelves.store)
+        self._retire(KEPT)
+
+    def _feedback_to(self, line: Line) -> dict[int, int]:
+        """Everything before these places is in the version, or was judged: a restart does not learn it again."""
+        places = {*line.feedback_to, *self._read_to}
+        return {each: max(line.feedback_to.get(each, 0), self._read_to.get(each, 0)) for each in sorted(places)}
+
+    def _stamp_learned(self, event_ids: Sequence[EventId]) -> None:
+        for event_id in event_ids:
+            self._stamp(event_id, Stage.LEARNED, self._clock())
+
+    def _retire(self, keep: int) -> None:
+        in_use = [self.catalogue.announced, self.catalogue.batch]
+        spared = {version.version for version in in_use if version is not None}
+        if self.line is not None:
+            spared |= {self.line.version.version, self.line.root or self.line.version.version}
+        retire(self._shelves.store, keep, spared)
 
     def _stamp(self, event_id: EventId, stage: Stage, at: datetime, version: ModelVersion | None = None) -> None:
         stamp = TraceStamp(event_id=event_id, stage=stage, at=at, model_version=version)

@@ -8,17 +8,19 @@ many new items come, the learner's memory is that of the catalogue. B examples, 
 import copy
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from contracts.examples import TrainingExample
-from contracts.ids import EventId, ItemId
+from contracts.ids import ItemId
 from contracts.ports import Vectors
+from training.incremental.caps import RoundCaps
 from training.incremental.encoding import ExampleBatch, encode_examples
-from training.incremental.replay import Reservoir
+from training.incremental.replay import ExampleReservoir, Reservoir
+from training.incremental.rounds import Round, StepMetrics
 from training.loop import CLIP_NORM
 from training.losses import FULL_SOFTMAX_ITEMS, full_softmax, heads_loss
 from training.model.checkpoint import Checkpoint
@@ -33,43 +35,11 @@ REPLAYED_PER_NEW = 2
 """Old examples learned again beside each new history."""
 
 RESERVOIR = 20_000
+PROBED = 256
 SAMPLED_ITEMS = 4096
 
 GONE_KEPT = 1000
 """Items that left the catalogue but are still known, at least: a history may hold them for a while."""
-
-
-@dataclass(frozen=True)
-class StepMetrics:
-    """What the model knew of a batch before it learned from it.
-
-    Attributes:
-        examples: New examples in the batch that the model could use.
-        positives: Those of them with an outcome on an item that is new to the user.
-        softmax_loss: Mean loss of the positives over the catalogue; NaN without positives.
-        recall_at_20: Share of the positives among the 20 best of all items; NaN without positives.
-        log_loss: Mean binary loss of the click head over all; NaN without examples.
-    """
-
-    examples: int
-    positives: int
-    softmax_loss: float
-    recall_at_20: float
-    log_loss: float
-
-
-@dataclass
-class Round:
-    """What was learned since the last publication."""
-
-    examples: int = 0
-    traced: list[EventId] = field(default_factory=list)
-    metrics: list[StepMetrics] = field(default_factory=list)
-
-    def loss(self) -> float | None:
-        """Progressive loss of the round, weighted by positives; None where there were none."""
-        known = [(step.softmax_loss, step.positives) for step in self.metrics if step.positives]
-        return sum(loss * count for loss, count in known) / sum(count for _, count in known) if known else None
 
 
 class Learner:
@@ -79,13 +49,23 @@ class Learner:
         base: The version that it starts from; its model becomes the learner's own.
         table: Content of the items, of the base's vocabulary (it may have more), with the base's id rows.
         seed: Of the replay's draws.
+        kept: Examples that the root of its line has learned, which stay as they are as long as the line lasts: every
+            fourth, up to `PROBED`, is the fixed probe, and the others are learned again for ever.
     """
 
-    def __init__(self, base: Checkpoint, table: ContentTable, seed: int) -> None:
+    def __init__(self, base: Checkpoint, table: ContentTable, seed: int, kept: Sequence[TrainingExample] = ()) -> None:
         self.table = table
         self.model: FusionTransformer = base.model
         self.round = Round()
-        self.reservoir: Reservoir[TrainingExample] = Reservoir(RESERVOIR, np.random.default_rng(seed))
+        self.reservoir = ExampleReservoir(RESERVOIR, np.random.default_rng(seed))
+        self._probed = tuple(kept[::4][:PROBED])
+        held_out = set(map(id, self._probed))
+        self._pinned: Reservoir[TrainingExample] = Reservoir(RESERVOIR, np.random.default_rng(seed))
+        for example in kept:
+            if id(example) not in held_out:
+                self._pinned.add(example)
+                self.reservoir.add(example)
+        self._caps = RoundCaps()
         self._rng = np.random.default_rng(seed)
         self._parameters = [p for name, p in self.model.named_parameters() if not name.startswith("heads.features")]
         self._optimizer = torch.optim.AdamW(self._parameters, lr=LEARNING_RATE, weight_decay=0.0)
@@ -97,11 +77,14 @@ class Learner:
         """Tests the model on the examples, then learns from them and from `REPLAYED_PER_NEW` old ones a new history.
 
         Args:
-            examples: New ones, in their order; those of unknown items and cancellations are left out.
+            examples: New ones, in their order; those of unknown items and cancellations are left out, and what goes
+                beyond the round's caps.
         """
+        taken = len(examples)
+        examples = self._caps.admit(examples, self.reservoir)
         batch = encode_examples(examples, self.table.vocabulary)
-        metrics = self._test(batch)
-        old = self.reservoir.sample(REPLAYED_PER_NEW * len(batch.lengths))
+        metrics = replace(self._test(batch), capped=taken - len(examples))
+        old = self._old(REPLAYED_PER_NEW * len(batch.lengths))
         for example in examples:
             self.reservoir.add(example)
         if len(batch):
@@ -113,9 +96,11 @@ class Learner:
         return metrics
 
     def remember(self, examples: Iterable[TrainingExample]) -> None:
-        """Puts examples that the base has learned already into the reservoir alone."""
+        """Puts examples that the base has learned already into the reservoir alone; the round names their events."""
         for example in examples:
             self.reservoir.add(example)
+            if example.traced and example.event_id:
+                self.round.traced.append(example.event_id)
 
     def describe(self, contents: Iterable[ItemContent]) -> dict[ItemId, Vectors]:
         """Takes items in, new or changed, and gives their vectors, (D,) each. Raises InvalidMessage."""
@@ -150,9 +135,13 @@ class Learner:
         self.table = self.table.without(frozenset(forgotten))
         self._vectors = Snapshot.of(self.model, self.table).vectors
 
-    def probe(self, count: int = 256) -> float | None:
-        """Loss of the present weights on remembered positives of items still known; None where there is none."""
-        remembered = [example for example in self.reservoir.sample(count) if self._is_wanted(example)]
+    def probe(self, count: int = PROBED) -> float | None:
+        """Loss of the present weights on the fixed probe; None where none of its items is known any more.
+
+        Where the root of the line left none, up to `count` remembered positives stand for it.
+        """
+        drawn = self._probed or self.reservoir.sample(count)
+        remembered = [example for example in drawn if self._is_wanted(example)]
         if not remembered:
             return None
         metrics = self._test(encode_examples(remembered, self.table.vocabulary), fresh=True)
@@ -172,7 +161,7 @@ class Learner:
     def start_round(self) -> None:
         """Ends the round as published: its weights are what a later refusal goes back to."""
         self._keep()
-        self.round = Round()
+        self.round, self._caps = Round(), RoundCaps()
 
     def roll_back(self) -> None:
         """Ends the round as refused: weights and id rows are those of its start, the optimizer begins anew."""
@@ -183,7 +172,12 @@ class Learner:
         self.table.ids.retire(self._gone)
         self._optimizer = torch.optim.AdamW(self._parameters, lr=LEARNING_RATE, weight_decay=0.0)
         self._vectors = Snapshot.of(self.model, self.table).vectors
-        self.round = Round()
+        self.round, self._caps = Round(), RoundCaps()
+
+    def _old(self, count: int) -> list[TrainingExample]:
+        """Examples to learn again: half of them the root's, whatever the traffic has become since."""
+        pinned = self._pinned.sample(count // 2)
+        return [*pinned, *self.reservoir.sample(count - len(pinned))]
 
     def _keep(self) -> None:
         self._kept_weights = copy.deepcopy(self.model.state_dict())

@@ -13,7 +13,8 @@ class LearnerMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.examples = Counter(
             "millstream_learner_examples",
-            "Examples taken: learned, covered by the base, repeated, or left out (item unknown, or a cancellation)",
+            "Examples taken: learned, covered by the base, repeated, capped (enough of user or item in the round), "
+            "or left out (item unknown, or a cancellation)",
             ["use"],
             registry=registry,
         )
@@ -38,7 +39,10 @@ class LearnerMetrics:
             "millstream_learner_gate_refusals", "Rounds not published, by verdict", ["verdict"], registry=registry
         )
         self.failures = Counter(
-            "millstream_learner_failures", "Outages of a dependency met, by reason", ["reason"], registry=registry
+            "millstream_learner_failures",
+            "Outages of a dependency met, and vectors that the index lost, by reason",
+            ["reason"],
+            registry=registry,
         )
         self.publish_seconds = Histogram(
             "millstream_learner_publish_seconds",

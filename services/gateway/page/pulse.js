@@ -105,6 +105,7 @@ export async function drawTrail(answer, onOpen) {
   const trail = byId("trail");
   const say = (words) => trail.replaceChildren(el("p", { class: "fine" }, words));
   if (answer.degraded_reasons?.includes("features_unavailable")) return say("It cannot be read right now.");
+  if (answer.degraded_reasons?.includes("features_refilling")) return say("It was lost and is being refilled.");
   if (!answer.features?.events_in_history) return say("Nothing yet. What you open, put in the basket and buy appears here.");
   let row;
   try {

@@ -11,8 +11,11 @@ const SOURCES = {
 
 const DEGRADATIONS = {
   features_unavailable: "Your history cannot be read, so this list is not personal",
+  features_refilling: "The store of histories was lost and is being refilled: this list is not yet personal",
   vectors_unavailable: "The vector store is away: candidates come from what goes together and what is trending",
+  vectors_refilling: "The vector store was lost and is being refilled: look-alikes are incomplete",
   no_model: "No model is trained yet: products are in the order of what is popular",
+  source_failed: "A source of candidates failed: products that it alone finds are missing",
   ranking_failed: "The model could not rank: products are in the order of their sources",
   embedding_unavailable: "Words and pictures cannot be read: search falls back to what else is known",
   learner_stale: "The learner is away: clicks still change your list, the model learns from them later",

@@ -5,16 +5,17 @@ import asyncio
 from fastapi import APIRouter
 
 from contracts.ids import PictureKey
-from contracts.requests import EmbeddingAnswer, EmbeddingRequest, Problem
+from contracts.requests import EmbeddingAnswer, EmbeddingRequest
 from contracts.vectors import vector_to_base64
 from services.gateway.parts import GatewayParts
+from services.gateway.problems import told
 
 
 def routes(parts: GatewayParts) -> APIRouter:
     """The route of embeddings."""
     router = APIRouter(tags=["embeddings"])
 
-    @router.post("/v1/embeddings", responses={status: {"model": Problem} for status in (413, 422, 503)})
+    @router.post("/v1/embeddings", responses=told(413, 422, 503))
     async def post_embeddings(request: EmbeddingRequest) -> EmbeddingAnswer:
         """Vectors in the order asked; None for a picture that is not stored or not readable."""
         loop = asyncio.get_running_loop()

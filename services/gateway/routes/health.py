@@ -6,6 +6,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from contracts.errors import NoModel
 from services import metrics
+from services.bounded import Bounded
 from services.gateway.parts import GatewayParts
 
 
@@ -39,7 +40,7 @@ def routes(parts: GatewayParts) -> APIRouter:
 
 
 def states(parts: GatewayParts) -> dict[str, str]:
-    """One word for each part: ok, away, stale, empty, none, or reading."""
+    """One word for each part: ok, away, refilling, stale, empty, none, or reading."""
     now = parts.clock()
     try:
         parts.slot.current()
@@ -50,8 +51,12 @@ def states(parts: GatewayParts) -> dict[str, str]:
         "log": "away" if parts.tail.away or not parts.log.available else "ok" if parts.tail.ready else "reading",
         "catalogue": "ok" if len(parts.view) else "empty",
         "model": model,
-        "features": "ok" if parts.feature_calls.available else "away",
-        "vectors": "ok" if parts.vector_calls.available else "away",
+        "features": _store(parts.feature_calls, bool(parts.refill.missing)),
+        "vectors": _store(parts.vector_calls, parts.vector_watch.refilling),
         "streams": "ok" if parts.liveness.fresh("streams", now) else "stale",
         "learner": "ok" if parts.liveness.fresh("learner", now) else "stale",
     }
+
+
+def _store(calls: Bounded, refilling: bool) -> str:
+    return "away" if not calls.available else "refilling" if refilling else "ok"

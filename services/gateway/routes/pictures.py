@@ -6,9 +6,8 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Response
 
 from contracts.ids import PictureKey
-from contracts.requests import Problem
 from services.gateway.parts import GatewayParts
-from services.gateway.problems import NotThere
+from services.gateway.problems import NotThere, told
 
 _MEDIA_TYPES = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF8": "image/gif", b"RIFF": "image/webp"}
 
@@ -17,7 +16,7 @@ def routes(parts: GatewayParts) -> APIRouter:
     """The route of pictures."""
     router = APIRouter(tags=["catalogue"])
 
-    @router.get("/v1/pictures/{key}", response_class=Response, responses={404: {"model": Problem}})
+    @router.get("/v1/pictures/{key}", response_class=Response, responses=told(404))
     async def get_picture(key: Annotated[str, Path(pattern="^[0-9a-f]{64}$")]) -> Response:
         """The picture's bytes."""
         loop = asyncio.get_running_loop()

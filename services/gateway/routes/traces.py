@@ -3,17 +3,16 @@
 from fastapi import APIRouter
 
 from contracts.ids import EventId
-from contracts.requests import Problem
 from contracts.traces import Trace
 from services.gateway.parts import GatewayParts
-from services.gateway.problems import NotThere
+from services.gateway.problems import NotThere, told
 
 
 def routes(parts: GatewayParts) -> APIRouter:
     """The route of traces."""
     router = APIRouter(tags=["freshness"])
 
-    @router.get("/v1/traces/{event_id}", responses={404: {"model": Problem}})
+    @router.get("/v1/traces/{event_id:path}", responses=told(404))
     async def get_trace(event_id: str) -> Trace:
         """The stamps so far, and the two figures once they are known."""
         trace = parts.traces.trace(EventId(event_id))

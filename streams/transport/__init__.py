@@ -1,1 +1,0 @@
-"""Transports beside Faust's own: one, for the embedded broker."""
