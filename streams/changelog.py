@@ -15,6 +15,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 
 from contracts.errors import LogUnavailable, MessageTooLarge, UnknownFormat
+from streams.clients import stopped
 from streams.ends import FETCH_WAIT_MS, end_of
 from streams.state_db import Rebuilt, Record
 
@@ -27,9 +28,6 @@ UTF-8, so that no id, however strange, is the same bytes."""
 
 NAMES_AT_MOST = 8
 """Workers that start at the same moment may all name a new changelog: the last name counts."""
-
-STOP_TIMEOUT_S = 10.0
-"""A client may wait for ever for a broker that went away while it was being stopped."""
 
 ACKNOWLEDGE_TIMEOUT_S = 15.0
 READ_TIMEOUT_S = 30.0
@@ -145,7 +143,7 @@ class KafkaChangelog:
             max_partition_fetch_bytes=4 * 1024 * 1024,
         )
         try:
-            async with asyncio.timeout(READ_TIMEOUT_S * 4):
+            async with asyncio.timeout(READ_TIMEOUT_S):
                 await consumer.start()
             where = TopicPartition(self._topic, partition)
             consumer.assign([where])
@@ -156,9 +154,7 @@ class KafkaChangelog:
                 f"{partition}; expected its records; check the broker"
             ) from error
         finally:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(STOP_TIMEOUT_S):
-                    await consumer.stop()
+            await stopped(consumer)
 
 
 def headers_of(record: Record) -> list[tuple[str, bytes]]:

@@ -24,6 +24,7 @@ from aiokafka.errors import KafkaError
 from contracts.errors import LogUnavailable
 from contracts.ports import LoggedMessage
 from eventlog.stamped import logged_ms
+from streams.clients import asked_to_end, stopped
 from streams.ends import FETCH_WAIT_MS
 from streams.lanes import Lanes
 
@@ -124,7 +125,7 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]
                 break
             except KafkaError as error:
                 log.warning("the group waits: %s", _unavailable(error, "a broker"))
-                await consumer.stop()
+                await stopped(consumer)
                 await asyncio.sleep(RETRY_S)
         self._consumer, self._source = consumer, KafkaSource(consumer)
         self._lanes = self._make_lanes(self._source)
@@ -139,11 +140,7 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]
         await self._finish()
         if self._consumer is not None:
             consumer, self._consumer = self._consumer, None
-            try:
-                async with asyncio.timeout(COMMIT_TIMEOUT_S):
-                    await consumer.stop()
-            except (KafkaError, TimeoutError) as error:
-                log.warning("left the group without its leave: %r", error)
+            await stopped(consumer, COMMIT_TIMEOUT_S)
 
     def owned(self) -> set[tuple[str, int]]:
         """The partitions of this worker, as (topic, partition)."""
@@ -186,7 +183,13 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _commits(self) -> None:
         while True:
             await asyncio.sleep(COMMIT_EVERY_S)
-            await self._commit()
+            try:
+                await self._commit()
+            except asyncio.CancelledError:
+                if asked_to_end():
+                    raise
+            except Exception:
+                log.exception("not committed, to be tried again")
 
     async def _commit(self) -> None:
         """Commits what moved; what fails is committed at the next time, or read again by the partition's new owner."""

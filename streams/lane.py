@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from contracts.errors import LogUnavailable, MessageTooLarge, StatesLost, Unavailable, UnknownFormat
 from contracts.ports import LoggedMessage
 from contracts.topics import Topic
+from streams.clients import asked_to_end, ended
 from streams.lane_work import Batch, Hand, LaneContext, LaneRules, LaneWork
 from streams.short_log import ShortLog
 
@@ -104,8 +105,7 @@ class Lane:
                 self._task.get_name(),
                 self._lanes.rules.drain_s,
             )
-            self._task.cancel()
-            await asyncio.wait([self._task])
+            await ended(self._task, again_after_s=5.0)
 
     async def _run(self) -> None:
         try:
@@ -127,7 +127,9 @@ class Lane:
         except (UnknownFormat, StatesLost) as error:
             self._lanes.context.stop(error)
         except asyncio.CancelledError:
-            raise
+            if asked_to_end():
+                raise
+            self._lanes.context.stop(LogUnavailable(f"found {self._task.get_name()} cancelled by a client of the log"))
         except Exception as error:
             log.exception("%s failed outside its work", self._task.get_name())
             self._lanes.context.stop(error)

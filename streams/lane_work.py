@@ -5,7 +5,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from contracts.errors import LogUnavailable
 from contracts.ports import LoggedMessage
+from streams.clients import asked_to_end, ended
 from streams.metrics import StreamMetrics
 from streams.progress import Progress
 
@@ -115,19 +117,25 @@ class Batch:
             await self._finished
         except asyncio.CancelledError:
             if self._task is not None and not self._task.done():
-                self._task.cancel()
-                await asyncio.wait([self._task])
+                await ended(self._task)
             raise
 
     async def _worked(self) -> None:
         try:
             await self._work(self.partition, self.messages)
+        except asyncio.CancelledError:
+            if asked_to_end():
+                raise
+            self._failed(LogUnavailable("found the batch cancelled by a client of the log; expected its answer"))
         except Exception as error:  # noqa: BLE001 - it is the lane's to judge
-            if not self._finished.done():
-                self._finished.set_exception(error)
+            self._failed(error)
         else:
             if not self._finished.done():
                 self._finished.set_result(None)
+
+    def _failed(self, error: Exception) -> None:
+        if not self._finished.done():
+            self._finished.set_exception(error)
 
 
 Hand = Callable[[Batch], Awaitable[None]]

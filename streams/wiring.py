@@ -41,6 +41,7 @@ from streams.attributes import AttributesFollower, CatalogueAttributes
 from streams.changelog import KafkaChangelog
 from streams.changelog_names import check_names
 from streams.changelogs import CHANGELOG_PRODUCER, ITEM_STATES, USERS, changelog_topic, create_changelogs
+from streams.clients import stopped
 from streams.feature_writer import FeatureWriter
 from streams.flow import AGENT_TOPICS, Flow, wire
 from streams.group import Group, GroupConfig
@@ -157,7 +158,7 @@ class Changelogs:
     async def stop(self) -> None:
         """Sends what waits and disconnects."""
         if self._producer is not None:
-            await self._producer.stop()
+            await stopped(self._producer)
 
 
 def build(config: Settings) -> tuple[StreamsApp, Parts]:

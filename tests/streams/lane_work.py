@@ -32,7 +32,7 @@ class Work:
         self.away_times = 0
         self.poison: dict[int, int] = {}
         self.well = True
-        self.error: Exception = VectorsUnavailable("found it away")
+        self.error: BaseException = VectorsUnavailable("found it away")
         self.held: int | None = None
         self.stopped: list[Exception] = []
 

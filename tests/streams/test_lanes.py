@@ -1,6 +1,7 @@
 """Lanes over a log in memory: order, waiting, blame, and what may be committed."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -143,6 +144,45 @@ async def test_a_batch_that_waits_for_what_never_comes_ends_the_process(monkeypa
     assert "stuck" in str(work.stopped[0])
     assert into.safe_offsets() == {}
     await into.close()
+
+
+async def test_a_cancellation_that_nobody_asked_for_is_a_fault_of_the_log() -> None:
+    work = Work()
+    work.log(3)
+    work.away_times, work.error = 2, asyncio.CancelledError()
+    async with work.running() as into:
+        await until(lambda: into.safe_offsets() == {0: 3})
+    assert work.done() == [0, 1, 2]
+    assert work.refused == []
+
+
+async def test_a_lane_that_is_cancelled_by_a_client_ends_the_process_and_is_not_forgotten() -> None:
+    work = Work()
+
+    async def cancelled(partition: int, restored: Callable[[int], None]) -> None:
+        raise asyncio.CancelledError
+
+    async with work.running(work=LaneWork(work.process, work.refuse, open=cancelled)):
+        await until(lambda: bool(work.stopped))
+    assert "cancelled by a client" in str(work.stopped[0])
+
+
+async def test_a_lane_whose_client_swallows_a_cancellation_is_finished_all_the_same() -> None:
+    work, begun = Work(), asyncio.Event()
+    work.log(1)
+
+    async def deaf(partition: int, messages: Sequence[LoggedMessage]) -> None:
+        begun.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+        await asyncio.sleep(60)
+
+    into = work.lanes(replace(RULES, drain_s=0.01), work=LaneWork(deaf, work.refuse))
+    into.assign([0])
+    await begun.wait()
+    async with asyncio.timeout(4):
+        await into.finish()
+    assert into.safe_offsets() == {}
 
 
 async def test_a_finished_lane_ends_its_batch_first_and_one_that_waits_is_cut_off() -> None:
